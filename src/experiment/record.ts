@@ -1,0 +1,97 @@
+/**
+ * What an experiment hands over: numbers with units, what to draw from them, and the claims they decide.
+ * Plain data: the report room turns it into files, and any other program can read it.
+ */
+
+export type Cell = number | string | boolean | null;
+
+export interface Column {
+  readonly name: string;
+  /** Unit or symbol shown in headers, e.g. "s", "rows", "‖·‖_F". Absent: dimensionless. */
+  readonly unit?: string;
+  readonly description: string;
+}
+
+/** One CSV and one JSON-lines file in the run's directory. */
+export interface Table {
+  /** File stem, kebab-case. */
+  readonly name: string;
+  readonly description: string;
+  readonly columns: readonly Column[];
+  readonly rows: Record<string, Cell>[];
+}
+
+export interface Axis {
+  /** Column of the table. */
+  readonly field: string;
+  readonly label: string;
+  readonly scale?: "linear" | "log" | "log2" | "symlog" | "ordinal";
+}
+
+/** What to draw from a table, not how. */
+export interface Figure {
+  /** File stem, kebab-case. */
+  readonly name: string;
+  readonly title: string;
+  /** A sentence or two that a reader of the page needs to read the figure. */
+  readonly caption: string;
+  readonly table: string;
+  /** `line`: lines with points where there are few; `heatmap`: x and y are ordinal, `color` is the value on a colour scale. */
+  readonly kind: "line" | "point" | "heatmap";
+  readonly x: Axis;
+  readonly y: Axis;
+  /** Column that splits into series (line, point: categorical unless `sequential`) or gives the colour (heatmap). */
+  readonly color?: Axis & { readonly sequential?: boolean };
+  /** Column that sets the dash pattern or point shape of a series. */
+  readonly dash?: Axis;
+  /** Columns that split into small panels. */
+  readonly columnFacet?: Axis;
+  readonly rowFacet?: Axis;
+  /** Lower and upper columns of a band or error bar around y. */
+  readonly interval?: readonly [string, string];
+  /** Straight guide lines of given slope on log–log axes, drawn through the first point's level. */
+  readonly guides?: readonly { readonly slope: number; readonly label: string }[];
+  /** Only rows where each named column equals the given value are drawn. */
+  readonly where?: Record<string, Cell>;
+}
+
+export type Verdict = "holds" | "fails" | "not decided";
+
+export interface Claim {
+  readonly id: string;
+  readonly statement: string;
+  /** Proposition or figure of the paper, or "measured for this project". */
+  readonly source: string;
+  readonly measured: number | null;
+  /** Confidence interval of `measured`. */
+  readonly interval?: readonly [number, number];
+  readonly confidence?: number;
+  /** Range of `measured` that passes; an absent end is open. */
+  readonly passes: { readonly min?: number; readonly max?: number };
+  readonly verdict: Verdict;
+  readonly note?: string;
+}
+
+export type RunStatus = "done" | "diverged" | "cancelled" | "device_lost" | "out_of_memory";
+
+export interface RunRecord {
+  readonly experiment: string;
+  readonly title: string;
+  /** A paragraph for a reader who knows the field but not this run. */
+  readonly summary: string;
+  readonly preset: string;
+  readonly status: RunStatus;
+  /** One line on why, when `status` is not `done`. */
+  readonly statusDetail?: string;
+  readonly config: Record<string, unknown>;
+  readonly environment: Record<string, unknown>;
+  readonly tables: readonly Table[];
+  readonly figures: readonly Figure[];
+  readonly claims: readonly Claim[];
+  /** What a reader should know before quoting a number: reductions, departures from the paper. */
+  readonly notes: readonly string[];
+  /** Wall time in seconds. */
+  readonly seconds: number;
+  /** Command line that makes this run again. */
+  readonly command: string;
+}
