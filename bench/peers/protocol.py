@@ -1,0 +1,90 @@
+"""What every Python peer shares: its command line, the clock, and the one line of JSON it prints."""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import sys
+import time
+
+
+def read_options(backends):
+    """Read the command line and the case { n, d, m, depth, eta, X, Y, W0 } (flat, row-major lists)."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--case", required=True, help="JSON file; bench/peers/run_peers.mjs writes one")
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--warmup", type=int, default=1)
+    parser.add_argument("--backend", choices=backends, default=backends[0])
+    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no further step starts")
+    options = parser.parse_args()
+    if options.steps < 1 or options.warmup < 0:
+        parser.error("--steps must be >= 1 and --warmup >= 0")
+    with open(options.case, encoding="utf-8") as file:
+        options.data = json.load(file)
+    return options
+
+
+def measure(options, peer, version, device, note, step, evaluate):
+    """Run warm-up and timed steps and print the result line.
+
+    step() makes one whole training step, waits until it is complete, and returns the loss before its update;
+    evaluate() returns the loss at the current weights, and is not timed.
+    """
+    losses = []
+    ms_per_step = []
+    first_step_ms = 0.0
+    begin = time.perf_counter()
+    for k in range(options.warmup + options.steps):
+        if ms_per_step and time.perf_counter() - begin > options.budget:
+            break
+        start = time.perf_counter()
+        losses.append(step())
+        ms = 1000 * (time.perf_counter() - start)
+        if k == 0:
+            first_step_ms = ms
+        if k >= options.warmup:
+            ms_per_step.append(ms)
+    losses.append(evaluate())
+    print_result({
+        "peer": peer,
+        "backend": options.backend,
+        "version": version,
+        "device": device,
+        "depth": options.data["depth"],
+        "steps": len(ms_per_step),
+        "warmup": options.warmup,
+        "losses": losses,
+        "msPerStep": ms_per_step,
+        "median": statistics.median(ms_per_step),
+        "min": min(ms_per_step),
+        "firstStepMs": first_step_ms,
+        "peakRssBytes": peak_rss_bytes(),
+        "note": note,
+    })
+
+
+def report_missing(peer, reason):
+    """Say that this peer cannot run here, and what would change that. Not a failure: exit code 0."""
+    print_result({"peer": peer, "missing": reason})
+    sys.exit(0)
+
+
+def print_result(result):
+    print(json.dumps(result), flush=True)
+
+
+def peak_rss_bytes():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
+
+
+def cpu_name():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

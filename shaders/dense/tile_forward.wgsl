@@ -1,0 +1,81 @@
+// h_{k+1} = h_k + outer · V_{k+1} σ(inner · W_{k+1} h_k)   weights: [depth, HIDDEN, 2·WIDTH] = (W_j, V_·j)   states: [slot, row, WIDTH]
+// A workgroup carries ROWS rows in workgroup memory through all layers; an invocation makes one hidden unit, then one coordinate, of a row.
+// Host guarantees: slots are `slot4` vec4 apart; WIDTH % 4 == 0, rows padded to workgroups · ROWS, ROWS · (WIDTH + HIDDEN) floats fit workgroup memory.
+import package::common::activation::activation;
+import package::common::two_sum::two_sum_error;
+
+const WIDTH = 16u;
+const HIDDEN = 32u;
+const ROWS = 4u;
+const WORKGROUP = 64u;
+const CHUNKS = WIDTH / 4u;
+const ELEMENTS = (ROWS * CHUNKS + WORKGROUP - 1u) / WORKGROUP;
+
+struct Params {
+  layer_count: u32,
+  slot_step: u32,
+  slot4: u32,
+  outer: f32,
+  inner: f32,
+}
+
+@group(0) @binding(0) var<storage, read> weights: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> states: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> state_low: array<vec4f>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+var<workgroup> h: array<vec4f, ROWS * CHUNKS>;
+var<workgroup> a: array<f32, ROWS * HIDDEN>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let base = group.x * ROWS * CHUNKS;
+  var low = array<vec4f, ELEMENTS>();
+  //@unroll
+  for (var e = 0u; e < ELEMENTS; e++) {
+    let at = local + e * WORKGROUP;
+    if (at < ROWS * CHUNKS) {
+      h[at] = states[base + at];
+      low[e] = state_low[base + at];
+    }
+  }
+  for (var k = 0u; k < params.layer_count; k++) {
+    workgroupBarrier();
+    for (var at = local; at < ROWS * HIDDEN; at += WORKGROUP) {
+      let row = at / HIDDEN;
+      let j = at % HIDDEN;
+      let unit = (k * HIDDEN + j) * 2u * CHUNKS;
+      var z = 0.0;
+      for (var c = 0u; c < CHUNKS; c++) {
+        z += dot(weights[unit + c], h[row * CHUNKS + c]);
+      }
+      a[at] = activation(params.inner * z);
+    }
+    workgroupBarrier();
+    let slot = (k + 1u) * params.slot_step * params.slot4;
+    //@unroll
+    for (var e = 0u; e < ELEMENTS; e++) {
+      let at = local + e * WORKGROUP;
+      if (at < ROWS * CHUNKS) {
+        let row = at / CHUNKS;
+        let c = at % CHUNKS;
+        var sum = vec4f();
+        for (var j = 0u; j < HIDDEN; j++) {
+          sum += weights[((k * HIDDEN + j) * 2u + 1u) * CHUNKS + c] * a[row * HIDDEN + j];
+        }
+        let change = params.outer * sum + low[e];
+        let next = h[at] + change;
+        low[e] = two_sum_error(h[at], change, next);
+        h[at] = next;
+        states[slot + base + at] = next;
+      }
+    }
+  }
+  //@unroll
+  for (var e = 0u; e < ELEMENTS; e++) {
+    let at = local + e * WORKGROUP;
+    if (at < ROWS * CHUNKS) {
+      state_low[base + at] = low[e];
+    }
+  }
+}

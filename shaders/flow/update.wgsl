@@ -1,0 +1,73 @@
+// One step of an optimiser on `change`, the trained variable stored as change from `initial`; weights = initial + change.
+// gradient = scale · Σ_g partials[g, i];  u = clip(factor · gradient · norm_scale [+ decay · weights]);  change −= rate · (u | momentum | Adam).
+// One invocation a vec4; OPTIMISER 0: descent (explicit Euler of the gradient flow), 1: momentum (PyTorch's SGD), 2: Adam, 3: AdamW.
+// Host guarantees: initial has `initial4` vec4, repeated (tied weights are stored once); moments exist for OPTIMISER > 0; norm_scale has one value a layer.
+const OPTIMISER = 0u;
+const CLIP_NORM = false;
+const WORKGROUP = 64u;
+
+struct Params {
+  count4: u32,
+  groups: u32,
+  unit4: u32,
+  half4: u32,
+  initial4: u32,
+  layer4: u32,
+  scale_w: f32,
+  scale_v: f32,
+  factor: f32,
+  clip: f32,
+  rate: f32,
+  decay: f32,
+  momentum: f32,
+  beta1: f32,
+  beta2: f32,
+  epsilon: f32,
+  correction1: f32,
+  correction2: f32,
+}
+
+@group(0) @binding(0) var<storage, read> partials: array<vec4f>;
+@group(0) @binding(1) var<storage, read> initial: array<vec4f>;
+@group(0) @binding(2) var<storage, read> norm_scale: array<f32>;
+@group(0) @binding(3) var<storage, read_write> change: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> weights: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> moment1: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> moment2: array<vec4f>;
+@group(0) @binding(7) var<uniform> params: Params;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  for (var i = id.x; i < params.count4; i += groups.x * WORKGROUP) {
+    var sum = vec4f();
+    for (var g = 0u; g < params.groups; g++) {
+      sum += partials[g * params.count4 + i];
+    }
+    let gradient = select(params.scale_v, params.scale_w, params.half4 > (i % params.unit4)) * sum;
+    var u = params.factor * gradient;
+    if (CLIP_NORM) {
+      u *= norm_scale[i / params.layer4];
+    }
+    u = clamp(u, vec4f(-params.clip), vec4f(params.clip));
+    var next = change[i];
+    if (OPTIMISER == 1u || OPTIMISER == 2u) {
+      u += params.decay * weights[i];
+    }
+    if (OPTIMISER == 1u) {
+      u += params.momentum * moment1[i];
+      moment1[i] = u;
+    } else if (OPTIMISER >= 2u) {
+      let m = params.beta1 * moment1[i] + (1.0 - params.beta1) * u;
+      let v = params.beta2 * moment2[i] + (1.0 - params.beta2) * u * u;
+      moment1[i] = m;
+      moment2[i] = v;
+      u = (m * params.correction1) / (sqrt(v * params.correction2) + params.epsilon);
+    }
+    if (OPTIMISER == 3u) {
+      next -= params.rate * params.decay * weights[i];
+    }
+    next -= params.rate * u;
+    change[i] = next;
+    weights[i] = initial[i % params.initial4] + next;
+  }
+}

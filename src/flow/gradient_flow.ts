@@ -1,0 +1,599 @@
+import type { FlowConfig } from "../config/flow.ts";
+import { scheduleFactor } from "../config/flow.ts";
+import type { Gpu, Tensor } from "../gpu/device.ts";
+import type { Kernel } from "../gpu/kernel.ts";
+import { Recorder } from "../gpu/recorder.ts";
+import type { DensePass, GradientPart } from "../model/dense_pass.ts";
+import type { DenseStack, GroupName, ParameterGroup } from "../model/dense_stack.ts";
+import { BOSH3, EULER, HEUN, RK4, type Tableau } from "../ode/tableaus.ts";
+
+export type FlowStatus = "running" | "done" | "diverged" | "cancelled";
+
+/** Where a training run stands; after divergence, `step` and `time` are those of the last good state, which is restored. */
+export interface FlowState {
+  readonly status: FlowStatus;
+  /** Steps taken. */
+  readonly step: number;
+  /** Training time t. */
+  readonly time: number;
+  /** Loss at the last state evaluated; of a finished run, before its last step. */
+  readonly loss: number;
+  /** Step whose loss was not finite or above `stop.lossAbove`, and that loss. */
+  readonly divergedAt?: { readonly step: number; readonly loss: number };
+  /** Accepted and rejected steps of the adaptive method. */
+  readonly rejected: number;
+}
+
+export interface AdvanceOptions {
+  /** Returns after this many further steps (stop rules still hold). */
+  readonly steps?: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Called after every batch of steps. */
+  readonly onProgress?: ((state: FlowState) => void) | undefined;
+}
+
+/** What a resumed run needs besides its stack's `change`: bit-identical continuation. */
+export interface FlowSnapshot {
+  readonly step: number;
+  readonly time: number;
+  readonly loss: number;
+  readonly dt: number;
+  readonly rejected: number;
+  readonly moments: Readonly<Record<string, Float32Array<ArrayBuffer>>>;
+}
+
+const GROUPS: readonly GroupName[] = ["A", "Z", "B"];
+const LOSS_RING = 256;
+const BATCH_MS = 200;
+const NO_CLIP = 3.4e38;
+const UPDATE_WORKGROUP = 64;
+const REDUCE_WORKGROUPS = 64;
+
+const TABLEAUS: Record<FlowConfig["method"], Tableau> = { euler: EULER, heun: HEUN, rk4: RK4, adaptive: BOSH3 };
+
+/**
+ * Trains a stack on one batch of data along its gradient flow.
+ *
+ * Explicit Euler and the discrete optimisers update each range of layers as soon as its gradient exists, with no gradient
+ * buffer ("fused"); clipping by norm and Runge–Kutta methods keep the gradients of their stages.
+ */
+export class GradientFlow {
+  readonly stack: DenseStack;
+  readonly pass: DensePass;
+  readonly config: FlowConfig;
+  readonly recorder: Recorder;
+  readonly #gpu: Gpu;
+  readonly #kernels: Record<string, Kernel>;
+  readonly #tableau: Tableau;
+  readonly #losses: Tensor;
+  readonly #unused: Tensor;
+  readonly #trained: ParameterGroup[];
+  readonly #gradients = new Map<GroupName, Tensor>();
+  readonly #bases = new Map<GroupName, Tensor>();
+  readonly #moments = new Map<GroupName, readonly [Tensor, Tensor]>();
+  readonly #normScales = new Map<GroupName, Tensor>();
+  readonly #backups: { step: number; time: number; tensors: Map<GroupName, Tensor> }[] = [];
+  #partial: Tensor | undefined;
+  #step = 0;
+  #time = 0;
+  #dt: number;
+  #loss = Number.NaN;
+  #rejected = 0;
+  #batch = 1;
+  #status: FlowStatus = "running";
+  #divergedAt: { step: number; loss: number } | undefined;
+
+  private constructor(stack: DenseStack, pass: DensePass, config: FlowConfig, kernels: Record<string, Kernel>) {
+    this.stack = stack;
+    this.pass = pass;
+    this.config = config;
+    this.#gpu = stack.gpu;
+    this.#kernels = kernels;
+    this.recorder = new Recorder(stack.gpu);
+    this.#tableau = TABLEAUS[config.method];
+    this.#dt = config.rate;
+    this.#losses = stack.gpu.tensor("losses", 8 * LOSS_RING);
+    this.#unused = stack.gpu.tensor("unused", 16);
+    this.#trained = GROUPS.filter((name) => config.trained[name]).map((name) => stack.groups[name]);
+    const stages = this.#tableau.b.length;
+    for (const group of this.#trained) {
+      const { name, floats } = group;
+      const bytes = 4 * floats;
+      if (!this.#fused) this.#gradients.set(name, stack.gpu.tensor(`gradients of ${name}`, stages * bytes));
+      if (stages > 1) this.#bases.set(name, stack.gpu.tensor(`base of ${name}`, bytes));
+      if (config.optimiser !== "descent")
+        this.#moments.set(name, [
+          stack.gpu.tensor(`first moment of ${name}`, bytes),
+          config.optimiser === "momentum" ? this.#unused : stack.gpu.tensor(`second moment of ${name}`, bytes),
+        ]);
+      if (config.clip.kind === "norm")
+        this.#normScales.set(name, stack.gpu.tensor(`norm scales of ${name}`, 4 * stages * this.#layers(group)));
+    }
+    for (let i = 0; i < 2; i++) {
+      const tensors = new Map(
+        this.#trained.map(({ name, floats }) => [name, stack.gpu.tensor(`last good ${name}`, 4 * floats)] as const),
+      );
+      this.#backups.push({ step: -1, time: 0, tensors });
+    }
+    if (this.#tableau.error) this.#partial = stack.gpu.tensor("stage error", 8 * (3 * REDUCE_WORKGROUPS + 1));
+  }
+
+  static async create(stack: DenseStack, pass: DensePass, config: FlowConfig): Promise<GradientFlow> {
+    const { gpu } = stack;
+    const clipNorm = { CLIP_NORM: config.clip.kind === "norm" };
+    const optimiser = ["descent", "momentum", "adam", "adamw"].indexOf(config.optimiser);
+    const wanted: Record<string, Promise<Kernel>> = {};
+    if (TABLEAUS[config.method].b.length === 1)
+      wanted["update"] = gpu.kernel("flow/update", { OPTIMISER: optimiser, ...clipNorm });
+    else wanted["combine"] = gpu.kernel("flow/combine", clipNorm);
+    if (TABLEAUS[config.method].b.length > 1 || clipNorm.CLIP_NORM) wanted["gradient"] = gpu.kernel("flow/gradient");
+    if (clipNorm.CLIP_NORM) wanted["normScale"] = gpu.kernel("flow/norm_scale");
+    if (TABLEAUS[config.method].error) {
+      wanted["stageError"] = gpu.kernel("flow/stage_error", clipNorm);
+      wanted["sum"] = gpu.kernel("metric/sum");
+    }
+    const kernels: Record<string, Kernel> = {};
+    for (const [name, promise] of Object.entries(wanted)) kernels[name] = await promise;
+    return new GradientFlow(stack, pass, config, kernels);
+  }
+
+  get state(): FlowState {
+    return {
+      status: this.#status,
+      step: this.#step,
+      time: this.#time,
+      loss: this.#loss,
+      rejected: this.#rejected,
+      ...(this.#divergedAt && { divergedAt: this.#divergedAt }),
+    };
+  }
+
+  /**
+   * Advances until `options.steps` more steps are taken, a stop rule holds, or the signal aborts.
+   * Divergence is not an exception: the status says so and the last good state is restored.
+   */
+  async advance(options: AdvanceOptions = {}): Promise<FlowState> {
+    const { stop } = this.config;
+    const last = Math.min(stop.steps, options.steps === undefined ? stop.steps : this.#step + options.steps);
+    if (this.#status === "cancelled") this.#status = "running";
+    while (this.#status === "running") {
+      if (this.#step >= stop.steps || (stop.time !== undefined && this.#time >= stop.time * (1 - 1e-12))) {
+        this.#status = "done";
+        break;
+      }
+      if (this.#step >= last) break;
+      if (options.signal?.aborted) {
+        this.#status = "cancelled";
+        break;
+      }
+      if (this.config.method === "adaptive") await this.#adaptiveStep();
+      else await this.#runBatch(last);
+      options.onProgress?.(this.state);
+    }
+    return this.state;
+  }
+
+  /** Numbers that a checkpoint needs besides the stack's `change`. */
+  async snapshot(): Promise<FlowSnapshot> {
+    const moments: Record<string, Float32Array<ArrayBuffer>> = {};
+    for (const [name, pair] of this.#moments)
+      for (const [i, tensor] of pair.entries())
+        if (tensor !== this.#unused) moments[`moment${i + 1}.${name}`] = await this.#gpu.read(tensor);
+    return { step: this.#step, time: this.#time, loss: this.#loss, dt: this.#dt, rejected: this.#rejected, moments };
+  }
+
+  /** Continues from a snapshot; the stack's `change` is restored by the caller (`DenseStack.writeState`). */
+  restore(snapshot: FlowSnapshot): void {
+    for (const [name, pair] of this.#moments)
+      for (const [i, tensor] of pair.entries()) {
+        if (tensor === this.#unused) continue;
+        const data = snapshot.moments[`moment${i + 1}.${name}`];
+        if (!data) throw new RangeError(`the snapshot lacks moment${i + 1}.${name}`);
+        this.#gpu.write(tensor, data);
+      }
+    this.#step = snapshot.step;
+    this.#time = snapshot.time;
+    this.#loss = snapshot.loss;
+    this.#dt = snapshot.dt;
+    this.#rejected = snapshot.rejected;
+    this.#status = "running";
+    for (const backup of this.#backups) backup.step = -1;
+  }
+
+  destroy(): void {
+    this.recorder.destroy();
+    this.#gpu.release(
+      this.#losses,
+      this.#unused,
+      this.#partial,
+      ...this.#gradients.values(),
+      ...this.#bases.values(),
+      ...[...this.#moments.values()].flat(),
+      ...this.#normScales.values(),
+      ...this.#spares.values(),
+      ...this.#backups.flatMap(({ tensors }) => [...tensors.values()]),
+    );
+  }
+
+  get #fused(): boolean {
+    return this.#tableau.b.length === 1 && this.config.clip.kind !== "norm";
+  }
+
+  /** Several steps in one submit; their losses come back in one read. */
+  async #runBatch(last: number): Promise<void> {
+    const { stop } = this.config;
+    const first = this.#step;
+    const startTime = this.#time;
+    const steps = Math.min(this.#batch, last - first, LOSS_RING - 1);
+    const started = performance.now();
+    this.#backUp(first);
+    let taken = 0;
+    for (; taken < steps && this.recorder.fullness < 0.7; taken++) {
+      if (
+        taken > 0 &&
+        stop.time !== undefined &&
+        this.#timeAt(first + taken, startTime, first) >= stop.time * (1 - 1e-12)
+      )
+        break;
+      this.#encodeStep(first + taken, taken, this.#rateAt(first + taken));
+    }
+    const read = this.recorder.read(this.#losses, 0, 8 * taken);
+    this.recorder.submit();
+    const losses = new Float32Array(await read);
+    const elapsed = performance.now() - started;
+    // Only the length of a batch depends on the clock; the numbers do not.
+    if (taken === this.#batch)
+      this.#batch = Math.max(1, Math.min(LOSS_RING - 1, Math.round((taken * BATCH_MS) / Math.max(elapsed, 1))));
+    for (let i = 0; i < taken; i++) {
+      const loss = losses[2 * i]!;
+      if (this.#isDivergence(loss)) {
+        await this.#diverge(first + i, loss, i === 0);
+        return;
+      }
+      if (stop.lossBelow !== undefined && loss < stop.lossBelow) {
+        // The state is that of the end of the batch: a little past the stop, never short of it.
+        this.#status = "done";
+      }
+      this.#loss = loss;
+    }
+    this.#step = first + taken;
+    this.#time = this.#timeAt(this.#step, startTime, first);
+  }
+
+  #rateAt(step: number): number {
+    return this.config.rate * scheduleFactor(this.config.schedule, step);
+  }
+
+  /** t = steps · η for a constant rate, never an accumulated sum; a schedule needs the sum. */
+  #timeAt(step: number, fromTime: number, fromStep: number): number {
+    if (this.config.schedule.kind === "constant") return step * this.config.rate;
+    let time = fromTime;
+    for (let s = fromStep; s < step; s++) time += this.#rateAt(s);
+    return time;
+  }
+
+  #isDivergence(loss: number): boolean {
+    return !Number.isFinite(loss) || (this.config.stop.lossAbove !== undefined && loss > this.config.stop.lossAbove);
+  }
+
+  /** Records one step: evaluation at the current state, its loss into ring slot `at`, and the update. */
+  #encodeStep(step: number, at: number, rate: number): void {
+    const { recorder } = this;
+    if (this.#tableau.b.length === 1) {
+      this.#evaluate(at, (part) => this.#takePart(part, 0, () => this.#update(part, step, rate)));
+      if (!this.#fused) this.#updateFromGradients(step, rate);
+      return;
+    }
+    for (const group of this.#trained)
+      recorder.copy({ tensor: group.change }, { tensor: this.#bases.get(group.name)! }, 4 * group.floats);
+    this.#stages(rate, at, 0);
+    this.#combine(this.#tableau.b.map((b) => b * rate));
+  }
+
+  /** Gradients of stages `from` … at base + dt Σ a v; leaves the weights at the last stage's point. */
+  #stages(dt: number, at: number, from: number): void {
+    const { a } = this.#tableau;
+    for (let s = from; s < a.length; s++) {
+      if (s > 0) this.#combine(a[s]!.map((value) => value * dt));
+      this.#evaluate(s === 0 ? at : LOSS_RING - 1, (part) => this.#takePart(part, s, undefined));
+      this.#scaleNorms(s);
+    }
+  }
+
+  #evaluate(at: number, take: (part: GradientPart) => void): void {
+    this.pass.forward(this.recorder, this.config.trained.A);
+    this.pass.encodeLoss(this.recorder, this.#losses, at);
+    this.pass.adjoint(this.recorder, this.config.trained, take);
+  }
+
+  #takePart(part: GradientPart, stage: number, update: (() => void) | undefined): void {
+    if (this.#fused && update) {
+      update();
+      return;
+    }
+    const group = this.stack.groups[part.group];
+    const gradients = this.#gradients.get(part.group)!;
+    this.recorder.dispatch(
+      this.#kernels["gradient"]!,
+      {
+        partials: part.partials,
+        grad: { tensor: gradients, offset: 4 * (stage * group.floats + part.firstFloat), bytes: 4 * part.floats },
+      },
+      {
+        count4: part.floats / 4,
+        groups: part.partialGroups,
+        unit4: part.unitFloats / 4,
+        half4: part.unitFloats / 8,
+        scale_w: part.scales.w,
+        scale_v: part.scales.v,
+      },
+      [updateGroups(part.floats)],
+    );
+  }
+
+  #update(part: GradientPart, step: number, rate: number): void {
+    const { config } = this;
+    const group = this.stack.groups[part.group];
+    const range = { offset: 4 * part.firstFloat, bytes: 4 * part.floats };
+    const [moment1, moment2] = this.#moments.get(part.group) ?? [this.#unused, this.#unused];
+    const moment = (tensor: Tensor, other: string) =>
+      tensor === this.#unused ? { tensor: this.#spare(other) } : { tensor, ...range };
+    this.recorder.dispatch(
+      this.#kernels["update"]!,
+      {
+        partials: part.partials,
+        // Tied initial values repeat every layer, others lie beside the change.
+        initial: group.initialFloats === group.floats ? { tensor: group.initial, ...range } : group.initial,
+        norm_scale: this.#normScales.get(part.group) ?? this.#unused,
+        change: { tensor: group.change, ...range },
+        weights: { tensor: group.weights, ...range },
+        moment1: moment(moment1, "moment1"),
+        moment2: moment(moment2, "moment2"),
+      },
+      {
+        count4: part.floats / 4,
+        groups: part.partialGroups,
+        unit4: part.unitFloats / 4,
+        half4: part.unitFloats / 8,
+        initial4: (group.initialFloats === group.floats ? part.floats : group.initialFloats) / 4,
+        layer4: this.#layerFloats(group) / 4,
+        scale_w: part.scales.w,
+        scale_v: part.scales.v,
+        factor: group.factor,
+        clip: config.clip.kind === "coordinate" ? config.clip.bound : NO_CLIP,
+        rate: rate * config.groupRates[part.group],
+        decay: config.optimiser === "descent" ? 0 : config.weightDecay,
+        momentum: config.momentum,
+        beta1: config.beta1,
+        beta2: config.beta2,
+        epsilon: config.epsilon,
+        correction1: 1 / (1 - config.beta1 ** (step + 1)),
+        correction2: 1 / (1 - config.beta2 ** (step + 1)),
+      },
+      [updateGroups(part.floats)],
+    );
+  }
+
+  readonly #spares = new Map<string, Tensor>();
+  /** Two writable bindings may not overlap, so each unused one has 16 bytes of its own. */
+  #spare(name: string): Tensor {
+    let tensor = this.#spares.get(name);
+    if (!tensor) {
+      tensor = this.#gpu.tensor(`unused ${name}`, 16);
+      this.#spares.set(name, tensor);
+    }
+    return tensor;
+  }
+
+  /** The update of clipping by norm: whole gradients, then their norms, then one dispatch a group. */
+  #updateFromGradients(step: number, rate: number): void {
+    this.#scaleNorms(0);
+    for (const group of this.#trained)
+      this.#update(
+        {
+          group: group.name,
+          firstFloat: 0,
+          floats: group.floats,
+          partials: { tensor: this.#gradients.get(group.name)!, bytes: 4 * group.floats },
+          partialGroups: 1,
+          unitFloats: 2 * group.floats,
+          scales: { w: 1, v: 1 },
+        },
+        step,
+        rate,
+      );
+  }
+
+  #scaleNorms(stage: number): void {
+    const { clip } = this.config;
+    if (clip.kind !== "norm") return;
+    for (const group of this.#trained) {
+      const layers = this.#layers(group);
+      this.recorder.dispatch(
+        this.#kernels["normScale"]!,
+        {
+          gradient: {
+            tensor: this.#gradients.get(group.name)!,
+            offset: 4 * stage * group.floats,
+            bytes: 4 * group.floats,
+          },
+          y: this.#normScales.get(group.name)!,
+        },
+        { layers, layer4: group.floats / layers / 4, at: stage * layers, factor: group.factor, bound: clip.bound },
+        [Math.min(layers, 65_535)],
+      );
+    }
+  }
+
+  #combine(coefficients: readonly number[]): void {
+    const { clip } = this.config;
+    for (const group of this.#trained) {
+      const c = (s: number) => (coefficients[s] ?? 0) * this.config.groupRates[group.name];
+      this.recorder.dispatch(
+        this.#kernels["combine"]!,
+        {
+          base: this.#bases.get(group.name)!,
+          gradients: this.#gradients.get(group.name)!,
+          norm_scale: this.#normScales.get(group.name) ?? this.#unused,
+          initial: group.initial,
+          change: group.change,
+          weights: group.weights,
+        },
+        {
+          count4: group.floats / 4,
+          stride4: group.floats / 4,
+          layer4: this.#layerFloats(group) / 4,
+          layers: this.#layers(group),
+          initial4: group.initialFloats / 4,
+          stages: coefficients.length,
+          factor: group.factor,
+          clip: clip.kind === "coordinate" ? clip.bound : NO_CLIP,
+          c0: c(0),
+          c1: c(1),
+          c2: c(2),
+          c3: c(3),
+          c4: c(4),
+          c5: c(5),
+          c6: c(6),
+        },
+        [updateGroups(group.floats)],
+      );
+    }
+  }
+
+  /**
+   * One accepted step of the embedded pair, with a PI controller on the error (Hairer, Nørsett, Wanner, Solving ODEs I,
+   * IV.2: exponents 0.7/p and 0.4/p, factors in [0.2, 5], safety 0.9).
+   */
+  async #adaptiveStep(): Promise<void> {
+    const { stop } = this.config;
+    const tableau = this.#tableau;
+    const order = tableau.errorOrder! + 1;
+    this.#backUp(this.#step);
+    for (const group of this.#trained)
+      this.recorder.copy({ tensor: group.change }, { tensor: this.#bases.get(group.name)! }, 4 * group.floats);
+    for (let attempt = 0; ; attempt++) {
+      const hitsEnd = stop.time !== undefined && this.#time + this.#dt >= stop.time;
+      const dt = hitsEnd ? stop.time! - this.#time : this.#dt;
+      // The first stage is at the base, whatever dt: it is evaluated once.
+      this.#stages(dt, 0, attempt === 0 ? 0 : 1);
+      this.#combine(tableau.b.map((b) => b * dt));
+      const [error, loss] = await this.#readError(dt);
+      if (attempt === 0) {
+        this.#loss = loss;
+        if (this.#isDivergence(loss)) {
+          await this.#diverge(this.#step, loss, true);
+          return;
+        }
+        if (stop.lossBelow !== undefined && loss < stop.lossBelow) this.#status = "done";
+      }
+      const factor = error > 0 ? 0.9 * error ** (-0.7 / order) * this.#lastError ** (0.4 / order) : 5;
+      if (error <= 1) {
+        this.#lastError = Math.max(error, 1e-4);
+        this.#dt = dt * Math.min(5, Math.max(0.2, factor));
+        this.#time = hitsEnd ? stop.time! : this.#time + dt;
+        this.#step++;
+        return;
+      }
+      this.#rejected++;
+      this.#dt = dt * Math.max(0.2, Number.isFinite(error) ? Math.min(0.9, 0.9 * error ** (-1 / order)) : 0.2);
+      if (this.#dt < 1e-12 * Math.max(1, this.#time)) {
+        await this.#diverge(this.#step, Number.NaN, false);
+        return;
+      }
+    }
+  }
+  #lastError = 1;
+
+  /** Weighted root mean square of the embedded error over all trained numbers, and the loss of the first stage. */
+  async #readError(dt: number): Promise<[number, number]> {
+    const { config, recorder } = this;
+    const partial = this.#partial!;
+    const error = this.#tableau.error!;
+    let count = 0;
+    for (const [g, group] of this.#trained.entries()) {
+      const d = (s: number) => (error[s] ?? 0) * dt * config.groupRates[group.name];
+      recorder.dispatch(
+        this.#kernels["stageError"]!,
+        {
+          base: this.#bases.get(group.name)!,
+          change: group.change,
+          gradients: this.#gradients.get(group.name)!,
+          norm_scale: this.#normScales.get(group.name) ?? this.#unused,
+          partial,
+        },
+        {
+          count4: group.floats / 4,
+          stride4: group.floats / 4,
+          layer4: this.#layerFloats(group) / 4,
+          layers: this.#layers(group),
+          stages: error.length,
+          at: g * REDUCE_WORKGROUPS,
+          factor: group.factor,
+          clip: config.clip.kind === "coordinate" ? config.clip.bound : NO_CLIP,
+          atol: config.atol,
+          rtol: config.rtol,
+          d0: d(0),
+          d1: d(1),
+          d2: d(2),
+          d3: d(3),
+          d4: d(4),
+          d5: d(5),
+          d6: d(6),
+        },
+        [REDUCE_WORKGROUPS],
+      );
+      count += group.floats;
+    }
+    recorder.dispatch(
+      this.#kernels["sum"]!,
+      { x: partial, y: this.#losses },
+      { count: this.#trained.length * REDUCE_WORKGROUPS, at: 1 },
+      [1],
+    );
+    const read = recorder.read(this.#losses, 0, 16);
+    recorder.submit();
+    const [loss, , sum] = new Float32Array(await read);
+    return [Math.sqrt(sum! / count), loss!];
+  }
+
+  /** Keeps the state at a batch's start; two in turn, so that one good one remains when a batch starts badly. */
+  #backUp(step: number): void {
+    const [older, newer] = this.#backups;
+    this.#backups[0] = newer!;
+    this.#backups[1] = older!;
+    older!.step = step;
+    older!.time = this.#time;
+    for (const [name, tensor] of older!.tensors) {
+      const group = this.stack.groups[name];
+      this.recorder.copy({ tensor: group.change }, { tensor }, 4 * group.floats);
+    }
+  }
+
+  async #diverge(step: number, loss: number, atStart: boolean): Promise<void> {
+    this.#status = "diverged";
+    this.#divergedAt = { step, loss };
+    const good = atStart ? this.#backups[0]! : this.#backups[1]!;
+    if (good.step < 0) return; // the very first state is bad: there is nothing better to return to
+    for (const [name, tensor] of good.tensors) {
+      const group = this.stack.groups[name];
+      this.recorder.copy({ tensor }, { tensor: group.change }, 4 * group.floats);
+    }
+    this.recorder.submit();
+    this.stack.writeState(await this.stack.readState());
+    this.#step = good.step;
+    this.#time = good.time;
+  }
+
+  #layers(group: ParameterGroup): number {
+    return group.name === "Z" ? this.stack.shape.depth : 1;
+  }
+
+  #layerFloats(group: ParameterGroup): number {
+    return group.floats / this.#layers(group);
+  }
+}
+
+function updateGroups(floats: number): number {
+  return Math.min(Math.ceil(floats / 4 / UPDATE_WORKGROUP), 16_384);
+}

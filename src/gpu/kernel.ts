@@ -1,0 +1,68 @@
+import type { KernelName } from "../plan/kernel_name.ts";
+import { KernelError } from "./errors.ts";
+import { SHADERS } from "./shaders.generated.ts";
+import { type Constants, specialise } from "./specialise.ts";
+
+export type Access = "read" | "read_write" | "uniform";
+
+/** What the generator read from a `.wgsl` file. */
+export interface ShaderFacts {
+  readonly source: string;
+  readonly entryPoint: string;
+  readonly bindings: readonly { readonly name: string; readonly index: number; readonly access: Access }[];
+  readonly params: readonly { readonly name: string; readonly offset: number; readonly type: "u32" | "i32" | "f32" }[];
+  readonly paramsBytes: number;
+  readonly subgroups: boolean;
+}
+
+export const CATALOG: Readonly<Record<KernelName, ShaderFacts>> = SHADERS;
+
+/** A compiled variant: one shader with its constants set. */
+export interface Kernel {
+  readonly name: KernelName;
+  /** Distinguishes variants of one kernel in caches. */
+  readonly id: number;
+  readonly facts: ShaderFacts;
+  readonly layout: GPUBindGroupLayout;
+  readonly pipeline: GPUComputePipeline;
+}
+
+let nextId = 1;
+const COMPUTE = 4; // GPUShaderStage.COMPUTE
+
+/** @throws KernelError with the compiler's message and the numbered source; any such error is a bug of this library. */
+export async function compileKernel(device: GPUDevice, name: KernelName, constants: Constants): Promise<Kernel> {
+  const facts = CATALOG[name];
+  const code = specialise(facts.source, constants);
+  const module = device.createShaderModule({ label: name, code });
+  const { messages } = await module.getCompilationInfo();
+  const error = messages.find((message) => message.type === "error");
+  if (error) {
+    const numbered = code
+      .split("\n")
+      .map((line, i) => `${String(i + 1).padStart(4)} ${line}`)
+      .join("\n");
+    throw new KernelError(name, `line ${error.lineNum}:${error.linePos}: ${error.message}`, numbered);
+  }
+  const layout = device.createBindGroupLayout({
+    label: name,
+    entries: facts.bindings.map(({ index, access }) => ({
+      binding: index,
+      visibility: COMPUTE,
+      buffer:
+        access === "uniform"
+          ? { type: "uniform" as const, hasDynamicOffset: true, minBindingSize: facts.paramsBytes }
+          : { type: access === "read" ? ("read-only-storage" as const) : ("storage" as const) },
+    })),
+  });
+  try {
+    const pipeline = await device.createComputePipelineAsync({
+      label: name,
+      layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: facts.entryPoint },
+    });
+    return { name, id: nextId++, facts, layout, pipeline };
+  } catch (failure) {
+    throw new KernelError(name, (failure as Error).message, code);
+  }
+}

@@ -1,0 +1,580 @@
+import { ACTIVATIONS, LOSSES, type Loss } from "../config/dense.ts";
+import { ConfigError } from "../config/errors.ts";
+import type { Gpu, Tensor } from "../gpu/device.ts";
+import type { Kernel } from "../gpu/kernel.ts";
+import type { Range, Recorder } from "../gpu/recorder.ts";
+import { type DensePlan, type DensePlanOptions, planDense, type Segment } from "../plan/dense.ts";
+import type { DenseStack, GroupName } from "./dense_stack.ts";
+
+export interface DenseData {
+  /** X [n,d], row-major. */
+  readonly inputs: Float32Array<ArrayBuffer>;
+  /** Y [n,d'] for the squared losses, n class labels below d' for cross-entropy. */
+  readonly targets: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
+  readonly rows: number;
+}
+
+/**
+ * Partial gradients of a range of one parameter group: ∂ℓ/∂θ = scale · Σ_g partials[g], with `scales.w` in the first half
+ * of each unit of `unitFloats` and `scales.v` in the second.
+ */
+export interface GradientPart {
+  readonly group: GroupName;
+  readonly firstFloat: number;
+  readonly floats: number;
+  readonly partials: Range;
+  readonly partialGroups: number;
+  readonly unitFloats: number;
+  readonly scales: { readonly w: number; readonly v: number };
+}
+
+type MatmulEpilogue = 0 | 1 | 2 | 3 | 4;
+
+/** Forward, loss and adjoint of a stack on one batch of n rows, with the states they need. */
+export class DensePass {
+  readonly stack: DenseStack;
+  readonly plan: DensePlan;
+  readonly loss: Loss;
+  readonly #gpu: Gpu;
+  readonly #tensors: Record<string, Tensor> = {};
+  readonly #kernels: Record<string, Kernel>;
+  readonly #matmuls: Record<MatmulEpilogue, Kernel>;
+  #embedded = false;
+
+  private constructor(
+    stack: DenseStack,
+    plan: DensePlan,
+    loss: Loss,
+    kernels: Record<string, Kernel>,
+    matmuls: Record<MatmulEpilogue, Kernel>,
+  ) {
+    this.stack = stack;
+    this.plan = plan;
+    this.loss = loss;
+    this.#gpu = stack.gpu;
+    this.#kernels = kernels;
+    this.#matmuls = matmuls;
+  }
+
+  /**
+   * Plans, compiles and allocates a pass, and uploads its data.
+   * @throws ConfigError when the data do not fit the shape or a label is out of range.
+   */
+  static async create(
+    stack: DenseStack,
+    data: DenseData,
+    loss: Loss,
+    options: Omit<DensePlanOptions, "rows">,
+  ): Promise<DensePass> {
+    const { gpu, shape } = stack;
+    checkData(stack, data, loss);
+    const plan = planDense(shape, gpu.profile, { ...options, rows: data.rows });
+    const activation = { ACTIVATION: ACTIVATIONS.indexOf(shape.activation) };
+    const kernels: Record<string, Kernel> = {};
+    const matmuls = {} as Record<MatmulEpilogue, Kernel>;
+    const wanted: Promise<void>[] = [];
+    for (const [role, kernel] of Object.entries(plan.kernels))
+      wanted.push(
+        gpu.kernel(kernel.name, { ...kernel.constants, ...activation }).then((compiled) => {
+          kernels[role] = compiled;
+        }),
+      );
+    const epilogues: MatmulEpilogue[] = plan.layout === "matmul" ? [0, 1, 2, 3, 4] : [0];
+    for (const epilogue of epilogues) {
+      const constants = epilogue === 0 ? { EPILOGUE: 0 } : { EPILOGUE: epilogue, ...activation };
+      wanted.push(
+        gpu.kernel("dense/matmul", constants).then((compiled) => {
+          matmuls[epilogue] = compiled;
+        }),
+      );
+    }
+    wanted.push(
+      gpu.kernel("loss/loss", { LOSS: Math.max(0, LOSSES.indexOf(loss)) }).then((compiled) => {
+        kernels["loss"] = compiled;
+      }),
+      gpu.kernel("metric/sum").then((compiled) => {
+        kernels["sum"] = compiled;
+      }),
+    );
+    await Promise.all(wanted);
+    const pass = new DensePass(stack, plan, loss, kernels, matmuls);
+    for (const [name, bytes] of Object.entries(plan.tensors))
+      pass.#tensors[name] = gpu.tensor(`${name} of ${plan.rows} rows, depth ${shape.depth}`, bytes);
+    pass.#tensors["unused"] = gpu.tensor("unused", 16);
+    pass.#tensors["partialsA"] = gpu.tensor("partials of A", 4 * stack.groups.A.floats);
+    pass.#tensors["partialsB"] = gpu.tensor("partials of B", 4 * stack.groups.B.floats);
+    gpu.write(pass.#tensor("input"), data.inputs);
+    gpu.write(pass.#tensor("target"), data.targets);
+    return pass;
+  }
+
+  /** Bytes of this pass on the device. */
+  get bytes(): number {
+    return Object.values(this.#tensors).reduce((sum, tensor) => sum + tensor.bytes, 0);
+  }
+
+  /** F [n,d'] of the last forward pass. */
+  get output(): Tensor {
+    return this.#tensor("output");
+  }
+
+  /** Replaces the rows of data; the number of rows stays. */
+  setData(data: DenseData): void {
+    checkData(this.stack, data, this.loss);
+    if (data.rows !== this.plan.rows) throw new ConfigError("rows", `must stay ${this.plan.rows}`, data.rows);
+    this.#gpu.write(this.#tensor("input"), data.inputs);
+    this.#gpu.write(this.#tensor("target"), data.targets);
+    this.#embedded = false;
+  }
+
+  /** Records h_0 = A x, all layers, and F = B h_L. `inputMapChanged`: A was trained since the last call. */
+  forward(recorder: Recorder, inputMapChanged = true): void {
+    const { plan } = this;
+    const stored = plan.states === "stored";
+    const states = this.#tensor("states");
+    const embedded = stored ? states : this.#tensor("embedded");
+    if (inputMapChanged || !this.#embedded) {
+      this.#embed(recorder, embedded);
+      this.#embedded = true;
+    }
+    const { slotFloats } = plan;
+    if (!stored) recorder.copy({ tensor: embedded }, { tensor: states }, 4 * slotFloats);
+    recorder.clear({ tensor: this.#tensor("stateLow") });
+    plan.segments.forEach((segment, s) => {
+      if (stored) this.#walk(recorder, segment, segment.first, 1);
+      else {
+        if (plan.tensors["checkpoints"] !== undefined) this.#saveCheckpoint(recorder, s);
+        this.#walk(recorder, segment, 0, 0);
+      }
+    });
+    const { width, outputs } = this.stack.shape;
+    // F [n,d'] = h_L [n,q] Bᵀ
+    this.#matmul(recorder, 0, this.#finalState(), { tensor: this.stack.groups.B.weights }, this.#tensor("output"), {
+      rows: plan.rows,
+      columns: outputs,
+      inner: width,
+      a_row: plan.widthPadded,
+      a_column: 1,
+      b_row: 1,
+      b_column: width,
+      y_row: outputs,
+      y_column: 1,
+    });
+  }
+
+  /** Records the loss of the last forward pass and its gradient; `into`[`at`] (vec2f) becomes (loss, rows classified rightly). */
+  encodeLoss(recorder: Recorder, into: Tensor, at: number): void {
+    const { rows } = this.plan;
+    const { outputs } = this.stack.shape;
+    const scale = this.loss === "mean-square" ? 1 / (rows * outputs) : 1 / rows;
+    recorder.dispatch(
+      this.#kernels["loss"]!,
+      {
+        output: this.#tensor("output"),
+        target_bits: this.#tensor("target"),
+        grad: this.#tensor("gradOutput"),
+        row_loss: this.#tensor("rowLoss"),
+      },
+      { rows, outputs, scale },
+      [Math.min(Math.ceil(rows / 32), 65_535)],
+    );
+    recorder.dispatch(this.#kernels["sum"]!, { x: this.#tensor("rowLoss"), y: into }, { count: rows, at }, [1]);
+  }
+
+  /**
+   * Records the adjoint sweep of the last forward pass and loss. `take` is called, in recording order, with the partial
+   * gradients of every trained group; a range of the layers may be updated at once, the sweep does not read it again.
+   */
+  adjoint(recorder: Recorder, trained: Readonly<Record<GroupName, boolean>>, take: (part: GradientPart) => void): void {
+    const { plan, stack } = this;
+    const { width, outputs, inputs } = stack.shape;
+    const states = this.#tensor("states");
+    const adjoint = this.#tensor("adjoint");
+    // p_L [n,q] = ∂ℓ/∂F [n,d'] B
+    this.#matmul(recorder, 0, { tensor: this.#tensor("gradOutput") }, { tensor: stack.groups.B.weights }, adjoint, {
+      rows: plan.rows,
+      columns: width,
+      inner: outputs,
+      a_row: outputs,
+      a_column: 1,
+      b_row: width,
+      b_column: 1,
+      y_row: plan.widthPadded,
+      y_column: 1,
+    });
+    recorder.clear({ tensor: this.#tensor("adjointLow") });
+    if (trained.B) {
+      // dB [d',q] = Σ_rows ∂ℓ/∂F h_Lᵀ
+      this.#matmul(recorder, 0, { tensor: this.#tensor("gradOutput") }, this.#finalState(), this.#tensor("partialsB"), {
+        rows: outputs,
+        columns: width,
+        inner: plan.rows,
+        a_row: 1,
+        a_column: outputs,
+        b_row: plan.widthPadded,
+        b_column: 1,
+        y_row: width,
+        y_column: 1,
+      });
+    }
+    for (let s = plan.segments.length - 1; s >= 0; s--) {
+      const segment = plan.segments[s]!;
+      let firstSlot = segment.first;
+      if (plan.states === "recomputed") {
+        firstSlot = 0;
+        this.#restoreCheckpoint(recorder, s);
+        this.#walk(recorder, segment, 0, 1);
+      }
+      const slots: Range = {
+        tensor: states,
+        offset: 4 * plan.slotFloats * firstSlot,
+        bytes: 4 * plan.slotFloats * (segment.count + 1),
+      };
+      this.#sweep(recorder, segment, slots);
+      if (trained.Z) {
+        take({
+          group: "Z",
+          firstFloat: segment.first * plan.layerFloats,
+          floats: segment.count * plan.layerFloats,
+          partials: {
+            tensor: this.#tensor("partials"),
+            bytes: 4 * plan.partialGroups * segment.count * plan.layerFloats,
+          },
+          partialGroups: plan.partialGroups,
+          unitFloats: plan.unitFloats,
+          scales: { w: plan.scales.outer * plan.scales.inner, v: plan.scales.outer },
+        });
+      }
+    }
+    if (trained.A) {
+      // dA [q,d] = Σ_rows p_0 xᵀ
+      this.#matmul(recorder, 0, { tensor: adjoint }, { tensor: this.#tensor("input") }, this.#tensor("partialsA"), {
+        rows: width,
+        columns: inputs,
+        inner: plan.rows,
+        a_row: 1,
+        a_column: plan.widthPadded,
+        b_row: inputs,
+        b_column: 1,
+        y_row: inputs,
+        y_column: 1,
+      });
+    }
+    for (const name of ["A", "B"] as const) {
+      if (!trained[name]) continue;
+      const { floats } = stack.groups[name];
+      take({
+        group: name,
+        firstFloat: 0,
+        floats,
+        partials: { tensor: this.#tensor(`partials${name}`) },
+        partialGroups: 1,
+        unitFloats: 2 * floats,
+        scales: { w: 1, v: 1 },
+      });
+    }
+  }
+
+  /** States h_k of the last training pass that stored them, [slots, n, q]; for tests and `--check`. */
+  async readStates(): Promise<Float32Array<ArrayBuffer>> {
+    const { plan } = this;
+    const raw = await this.#gpu.read(this.#tensor("states"));
+    const { width } = this.stack.shape;
+    const out = new Float32Array(plan.slots * plan.rows * width);
+    for (let k = 0; k < plan.slots; k++)
+      for (let r = 0; r < plan.rows; r++)
+        for (let i = 0; i < width; i++)
+          out[(k * plan.rows + r) * width + i] = raw[k * plan.slotFloats + r * plan.widthPadded + i]!;
+    return out;
+  }
+
+  destroy(): void {
+    this.#gpu.release(...Object.values(this.#tensors));
+  }
+
+  #tensor(name: string): Tensor {
+    const tensor = this.#tensors[name];
+    if (!tensor) throw new Error(`this pass has no tensor ${name}: it was planned without training`);
+    return tensor;
+  }
+
+  #finalState(): Range {
+    const { plan } = this;
+    const slot = plan.states === "stored" ? plan.shape.depth : 0;
+    // The recomputing plan leaves h_L in slot 0 until the adjoint sweep restores a checkpoint.
+    return { tensor: this.#tensor("states"), offset: 4 * plan.slotFloats * slot, bytes: 4 * plan.slotFloats };
+  }
+
+  #embed(recorder: Recorder, into: Tensor): void {
+    const { inputs, width } = this.stack.shape;
+    const { plan } = this;
+    // h_0 [n,q] = X [n,d] Aᵀ
+    this.#matmul(
+      recorder,
+      0,
+      { tensor: this.#tensor("input") },
+      { tensor: this.stack.groups.A.weights },
+      { tensor: into, bytes: 4 * plan.slotFloats },
+      {
+        rows: plan.rows,
+        columns: width,
+        inner: inputs,
+        a_row: inputs,
+        a_column: 1,
+        b_row: 1,
+        b_column: inputs,
+        y_row: plan.widthPadded,
+        y_column: 1,
+      },
+    );
+  }
+
+  #weights(segment: Segment): Range {
+    const bytes = 4 * this.plan.layerFloats;
+    return { tensor: this.stack.groups.Z.weights, offset: bytes * segment.first, bytes: bytes * segment.count };
+  }
+
+  #saveCheckpoint(recorder: Recorder, s: number): void {
+    const bytes = 4 * this.plan.slotFloats;
+    const checkpoints = this.#tensor("checkpoints");
+    recorder.copy({ tensor: this.#tensor("states") }, { tensor: checkpoints, offset: 2 * s * bytes }, bytes);
+    recorder.copy({ tensor: this.#tensor("stateLow") }, { tensor: checkpoints, offset: (2 * s + 1) * bytes }, bytes);
+  }
+
+  #restoreCheckpoint(recorder: Recorder, s: number): void {
+    const bytes = 4 * this.plan.slotFloats;
+    const checkpoints = this.#tensor("checkpoints");
+    recorder.copy({ tensor: checkpoints, offset: 2 * s * bytes }, { tensor: this.#tensor("states") }, bytes);
+    recorder.copy({ tensor: checkpoints, offset: (2 * s + 1) * bytes }, { tensor: this.#tensor("stateLow") }, bytes);
+  }
+
+  /** Layers of a segment from slot `firstSlot`; the state after each goes `step` slots further. */
+  #walk(recorder: Recorder, segment: Segment, firstSlot: number, step: 0 | 1): void {
+    const { plan } = this;
+    const { outer, inner } = plan.scales;
+    const slots: Range = {
+      tensor: this.#tensor("states"),
+      offset: 4 * plan.slotFloats * firstSlot,
+      bytes: 4 * plan.slotFloats * (step * segment.count + 1),
+    };
+    const { forward } = plan.kernels;
+    if (forward) {
+      recorder.dispatch(
+        this.#kernels["forward"]!,
+        { weights: this.#weights(segment), states: slots, state_low: this.#tensor("stateLow") },
+        { layer_count: segment.count, slot_step: step, slot4: plan.slotFloats / 4, outer, inner },
+        forward.grid,
+      );
+      return;
+    }
+    const { width, hidden } = this.stack.shape;
+    const weights = this.#weights(segment);
+    for (let k = 0; k < segment.count; k++) {
+      // a [n,m] = σ(inner · h Wᵀ)
+      this.#matmul(recorder, 1, slots, weights, this.#tensor("activated"), {
+        rows: plan.rows,
+        columns: hidden,
+        inner: width,
+        a_row: plan.widthPadded,
+        a_column: 1,
+        b_row: 1,
+        b_column: plan.unitFloats,
+        y_row: hidden,
+        y_column: 1,
+        a_at: step * k * plan.slotFloats,
+        b_at: k * plan.layerFloats,
+        alpha: inner,
+      });
+      // h [n,q] += outer · a Vᵀ
+      this.#matmul(
+        recorder,
+        4,
+        { tensor: this.#tensor("activated") },
+        weights,
+        slots,
+        {
+          rows: plan.rows,
+          columns: width,
+          inner: hidden,
+          a_row: hidden,
+          a_column: 1,
+          b_row: plan.unitFloats,
+          b_column: 1,
+          y_row: plan.widthPadded,
+          y_column: 1,
+          b_at: k * plan.layerFloats + plan.widthPadded,
+          from_at: step * k * plan.slotFloats,
+          y_at: step * (k + 1) * plan.slotFloats,
+          alpha: outer,
+        },
+        this.#tensor("stateLow"),
+      );
+    }
+  }
+
+  /** Adjoint of a segment whose states are in `slots`; leaves its partial gradients in `partials`. */
+  #sweep(recorder: Recorder, segment: Segment, slots: Range): void {
+    const { plan } = this;
+    const { outer, inner } = plan.scales;
+    const scale = outer * inner;
+    const weights = this.#weights(segment);
+    const slot4 = plan.slotFloats / 4;
+    const adjoint = this.#tensor("adjoint");
+    const adjoint_low = this.#tensor("adjointLow");
+    const partials: Range = {
+      tensor: this.#tensor("partials"),
+      bytes: 4 * plan.partialGroups * segment.count * plan.layerFloats,
+    };
+    const sweep = plan.kernels.adjoint;
+    if (plan.layout === "rows" && sweep) {
+      recorder.dispatch(
+        this.#kernels["adjoint"]!,
+        { weights, states: slots, adjoint, adjoint_low, partials },
+        { layer_count: segment.count, slot4, scale, inner },
+        sweep.grid,
+      );
+      return;
+    }
+    const { gradient } = plan.kernels;
+    if (plan.layout === "tile" && sweep && gradient) {
+      const adjoints = this.#tensor("adjoints");
+      recorder.dispatch(
+        this.#kernels["adjoint"]!,
+        { weights, states: slots, adjoint, adjoint_low, adjoints },
+        { layer_count: segment.count, slot4, scale, inner },
+        sweep.grid,
+      );
+      recorder.dispatch(
+        this.#kernels["gradient"]!,
+        { weights, states: slots, adjoints, partials },
+        { layer_count: segment.count, slot4, rows: plan.rowsPadded, inner },
+        gradient.grid,
+      );
+      return;
+    }
+    const { width, hidden } = this.stack.shape;
+    const activated = this.#tensor("activated");
+    const derivative = this.#tensor("derivative");
+    const unitAdjoint = this.#tensor("unitAdjoint");
+    const rowMajor = { rows: plan.rows, columns: hidden, y_row: hidden, y_column: 1 };
+    for (let k = segment.count - 1; k >= 0; k--) {
+      // a, σ' [n,m] at z = inner · h Wᵀ
+      this.#matmul(
+        recorder,
+        2,
+        slots,
+        weights,
+        activated,
+        {
+          ...rowMajor,
+          inner: width,
+          a_row: plan.widthPadded,
+          a_column: 1,
+          b_row: 1,
+          b_column: plan.unitFloats,
+          a_at: k * plan.slotFloats,
+          b_at: k * plan.layerFloats,
+          alpha: inner,
+        },
+        derivative,
+      );
+      // g [n,m] = (p V) ∘ σ'
+      this.#matmul(
+        recorder,
+        3,
+        { tensor: adjoint },
+        weights,
+        unitAdjoint,
+        {
+          ...rowMajor,
+          inner: width,
+          a_row: plan.widthPadded,
+          a_column: 1,
+          b_row: 1,
+          b_column: plan.unitFloats,
+          b_at: k * plan.layerFloats + plan.widthPadded,
+        },
+        derivative,
+      );
+      const outerProduct = {
+        rows: hidden,
+        columns: width,
+        inner: plan.rows,
+        a_row: 1,
+        a_column: hidden,
+        b_row: plan.widthPadded,
+        b_column: 1,
+        y_row: plan.unitFloats,
+        y_column: 1,
+      };
+      // W half of a unit: Σ_rows g hᵀ; V half: Σ_rows a pᵀ
+      this.#matmul(recorder, 0, { tensor: unitAdjoint }, slots, partials, {
+        ...outerProduct,
+        b_at: k * plan.slotFloats,
+        y_at: k * plan.layerFloats,
+      });
+      this.#matmul(recorder, 0, { tensor: activated }, { tensor: adjoint }, partials, {
+        ...outerProduct,
+        y_at: k * plan.layerFloats + plan.widthPadded,
+      });
+      // p [n,q] += scale · g W
+      this.#matmul(
+        recorder,
+        4,
+        { tensor: unitAdjoint },
+        weights,
+        adjoint,
+        {
+          rows: plan.rows,
+          columns: width,
+          inner: hidden,
+          a_row: hidden,
+          a_column: 1,
+          b_row: plan.unitFloats,
+          b_column: 1,
+          y_row: plan.widthPadded,
+          y_column: 1,
+          b_at: k * plan.layerFloats,
+          alpha: scale,
+        },
+        adjoint_low,
+      );
+    }
+  }
+
+  #matmul(
+    recorder: Recorder,
+    epilogue: MatmulEpilogue,
+    a: Range,
+    b: Range,
+    y: Tensor | Range,
+    params: Record<string, number>,
+    second: Tensor = this.#tensor("unused"),
+  ): void {
+    const { rows, columns } = params as { rows: number; columns: number };
+    recorder.dispatch(
+      this.#matmuls[epilogue],
+      { a, b, y, second },
+      { a_at: 0, b_at: 0, y_at: 0, from_at: 0, alpha: 1, ...params },
+      [Math.ceil(columns / 32), Math.ceil(rows / 16)],
+    );
+  }
+}
+
+function checkData({ shape }: DenseStack, data: DenseData, loss: Loss): void {
+  const { inputs, targets, rows } = data;
+  if (!Number.isInteger(rows) || rows < 1) throw new ConfigError("rows", "must be an integer ≥ 1", rows);
+  if (inputs.length !== rows * shape.inputs)
+    throw new ConfigError("inputs", `must hold rows × inputs = ${rows * shape.inputs} numbers`, inputs.length);
+  if (loss === "cross-entropy") {
+    if (!(targets instanceof Uint32Array) || targets.length !== rows)
+      throw new ConfigError("targets", `must be ${rows} labels (Uint32Array) for cross-entropy`, targets.length);
+    const wrong = targets.find((label) => label >= shape.outputs);
+    if (wrong !== undefined) throw new ConfigError("targets", `must be labels below ${shape.outputs}`, wrong);
+  } else if (!(targets instanceof Float32Array) || targets.length !== rows * shape.outputs)
+    throw new ConfigError(
+      "targets",
+      `must hold rows × outputs = ${rows * shape.outputs} numbers (Float32Array)`,
+      targets.length,
+    );
+}
