@@ -14,7 +14,7 @@ import { installWebgpu } from "./webgpu_env.mjs";
 
 const options = readOptions(["webgpu", "wasm"]);
 const { backend } = options;
-const peer = `jax-js-${backend}`;
+const peer = `jax-${backend}`;
 
 // Run by hand, this starts itself again with the stack it needs; run_peers.mjs passes the flag.
 if (!process.execArgv.some((flag) => flag.startsWith("--stack-size"))) {

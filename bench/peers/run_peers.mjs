@@ -130,7 +130,8 @@ function runOne({ peer, file, steps, warmup, timeoutSeconds, adapter, pythonPath
     });
     child.on("error", (error) => {
       clearTimeout(timer);
-      const reason = error.code === "ENOENT" ? `${program} is not installed` : error.message;
+      const reason =
+        error.code === "ENOENT" ? `${program} is not installed (another Python: --python PATH)` : error.message;
       resolve({ status: error.code === "ENOENT" ? "missing" : "failed", reason });
     });
     child.on("close", (code, signal) => {

@@ -38,6 +38,8 @@ export interface FlowSnapshot {
   readonly time: number;
   readonly loss: number;
   readonly dt: number;
+  /** Error of the last accepted step, for the controller. */
+  readonly lastError: number;
   readonly rejected: number;
   readonly moments: Readonly<Record<string, Float32Array<ArrayBuffer>>>;
 }
@@ -179,7 +181,15 @@ export class GradientFlow {
     for (const [name, pair] of this.#moments)
       for (const [i, tensor] of pair.entries())
         if (tensor !== this.#unused) moments[`moment${i + 1}.${name}`] = await this.#gpu.read(tensor);
-    return { step: this.#step, time: this.#time, loss: this.#loss, dt: this.#dt, rejected: this.#rejected, moments };
+    return {
+      step: this.#step,
+      time: this.#time,
+      loss: this.#loss,
+      dt: this.#dt,
+      lastError: this.#lastError,
+      rejected: this.#rejected,
+      moments,
+    };
   }
 
   /** Continues from a snapshot; the stack's `change` is restored by the caller (`DenseStack.writeState`). */
@@ -195,6 +205,7 @@ export class GradientFlow {
     this.#time = snapshot.time;
     this.#loss = snapshot.loss;
     this.#dt = snapshot.dt;
+    this.#lastError = snapshot.lastError;
     this.#rejected = snapshot.rejected;
     this.#status = "running";
     for (const backup of this.#backups) backup.step = -1;

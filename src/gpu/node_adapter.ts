@@ -46,11 +46,12 @@ export async function openNode(
       ...(options.withoutSubgroups ? { withoutSubgroups: true } : {}),
     });
 
-  let system: { adapter: GPUAdapter; instance: GPU } | undefined;
-  {
+  if (process.platform === "linux" && !hasVulkanLoader()) {
+    // Asking Dawn without a loader would only add its own warning to stderr.
+    attempts.push({ way: "system", found: false, detail: "no Vulkan loader (libvulkan.so.1) on this machine" });
+  } else {
     const instance = dawn.create(flags);
     const adapter = await instance.requestAdapter({ powerPreference: "high-performance" });
-    if (adapter) system = { adapter, instance };
     const software = adapter ? isSoftware(adapter) : false;
     const wanted = adapter !== null && (choice === "auto" || (choice === "software") === software);
     attempts.push({
@@ -60,8 +61,8 @@ export async function openNode(
         ? `${describe(adapter)}${software ? " (software)" : ""}${wanted ? "" : `, refused: --adapter ${choice} was asked`}`
         : "Dawn found no adapter it accepts (no Vulkan, Metal or Direct3D 12 driver, or one without the features WebGPU needs)",
     });
-    if (system && wanted) {
-      const gpu = await take(system.adapter, system.instance, "system");
+    if (adapter && wanted) {
+      const gpu = await take(adapter, instance, "system");
       return software && choice === "auto"
         ? { gpu, attempts, notice: `no hardware adapter: using the software adapter ${gpu.name}` }
         : { gpu, attempts };
@@ -119,6 +120,15 @@ function isSoftware(adapter: GPUAdapter): boolean {
 function describe(adapter: GPUAdapter): string {
   const { info } = adapter;
   return info.description || info.device || info.vendor || "unnamed adapter";
+}
+
+function hasVulkanLoader(): boolean {
+  try {
+    process.dlopen({ exports: {} }, "libvulkan.so.1");
+  } catch (error) {
+    return !/cannot open shared object file/.test((error as Error).message);
+  }
+  return true;
 }
 
 const SWIFTSHADER_FILES = ["libvk_swiftshader.so", "libvulkan.so.1", "vk_swiftshader_icd.json"];

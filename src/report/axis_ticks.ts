@@ -70,6 +70,8 @@ export function symlogTicks(values: readonly number[]): Ticks & { readonly const
   const domain: [number, number] = low === high ? [-1, 1] : [low * 1.2, high * 1.2];
   const largest = Math.max(-domain[0], domain[1]);
   const exponents = range(Math.ceil(Math.log10(constant) - 1e-9), Math.floor(Math.log10(largest) + 1e-9));
+  // The first power stands within a label's height of zero.
+  if (exponents.length > 2) exponents.shift();
   const step = Math.max(1, Math.ceil(exponents.length / 4));
   const kept = exponents.filter((_, i) => (exponents.length - 1 - i) % step === 0);
   const signed = kept.flatMap((exponent) => [

@@ -28,10 +28,12 @@ const FEW_POINTS = 24;
 const MAX_LINE_POINTS = 1600;
 /** Ordered series up to this many get one legend entry each; more share a colour bar. */
 const MAX_LEGEND_ENTRIES = 10;
-const PANEL_SPACING = 14;
+const PANEL_SPACING = 20;
 /** Width that Vega without a canvas gives each character, in units of the font size: text that it believes too long moves what is around it. */
 const LAYOUT_EM = 0.8;
 const LABEL_GAP = 6;
+/** Of a stroke in a legend: its length is the square root, enough to tell dash patterns apart. */
+const SYMBOL_SIZE = 500;
 const GUIDE = "guide";
 const FALLING_LABEL = "falling guide label";
 const RISING_LABEL = "rising guide label";
@@ -86,7 +88,7 @@ export function chartSpec(figure: Figure, table: Table): ChartSpec {
       ...base,
       ...inner,
       width: FIGURE_WIDTH,
-      height: layers.height,
+      height: layers.height + layers.legendHeight,
       autosize: { type: "fit", contains: "padding" },
     };
   }
@@ -211,6 +213,8 @@ interface Layers {
   readonly marks: readonly Mark[];
   readonly layer: readonly Json[];
   readonly height: number;
+  /** Pixels below a single panel for a legend that does not fit beside it. */
+  readonly legendHeight: number;
   /** Pixels that the vertical axis takes left of the panels. */
   readonly besideWidth: number;
   readonly background?: string;
@@ -296,7 +300,13 @@ function seriesLayers(figure: Figure, table: Table, marks: readonly Mark[]): Lay
     yDomain: y.domain,
   });
   if (guides.length > 0) layer.push(...guideLayers(place));
-  return { marks: [...clamped, ...guides], layer, height: PANEL_HEIGHT, besideWidth: besideWidth(y.encoding) };
+  return {
+    marks: [...clamped, ...guides],
+    layer,
+    height: PANEL_HEIGHT,
+    legendHeight: legendHeight(color.color) + legendHeight(dash),
+    besideWidth: besideWidth(y.encoding),
+  };
 }
 
 function groupMarks(marks: readonly Mark[], keys: readonly ("color" | "dash" | "column" | "row")[]): Mark[][] {
@@ -408,10 +418,10 @@ function labelPlace(
     const [low, high] = width > 0 ? [left, left + width] : [left + width, left];
     if (low < 0 || high > panel.width || base + 20 > panel.height) continue;
     const gaps = occupied.map(([px, py]) =>
-      Math.hypot(Math.max(low - px, 0, px - high), Math.max(base + 2 - py, 0, py - base - 18)),
+      Math.hypot(Math.max(low - px, 0, px - high), Math.max(base + 3 - py, 0, py - base - 15)),
     );
     // Enough is enough: beyond a line's height further right wins, where a guide is told apart from the data best.
-    const clearance = Math.min(24, minimum(gaps)) + step / 20;
+    const clearance = Math.min(24, minimum(gaps)) + step / 40;
     if (clearance > bestClearance) [best, bestClearance] = [x, clearance];
   }
   return best;
@@ -423,7 +433,7 @@ function guideLayers(place: { x: Json; y: Json }): Json[] {
     const transform = [{ filter: `datum.role === '${role}'` }];
     // Clipped, so that Vega does not make room outside the panel for a text that it believes longer than it is.
     const text = { type: "text", clip: true, baseline: "bottom", dy: -3, fontSize: 11, fontStyle: "italic", ...mark };
-    const halo = { ...text, stroke: "#ffffff", strokeWidth: 4, strokeJoin: "round", color: "#ffffff" };
+    const halo = { ...text, stroke: "#ffffff", strokeWidth: 3, strokeJoin: "round", color: "#ffffff" };
     return [
       { transform, mark: halo, encoding },
       { transform, mark: { ...text, color: GUIDE_COLOR }, encoding },
@@ -551,7 +561,7 @@ function seriesColor(figure: Figure, table: Table, marks: readonly Mark[]): { co
   const range = ordered ? sequentialColors(domain.length) : CATEGORICAL.slice(0, domain.length);
   const legend = {
     ...legendPlace(figure, domain, title),
-    ...(figure.kind === "line" && { symbolType: "stroke", symbolSize: 300 }),
+    ...(figure.kind === "line" && { symbolType: "stroke", symbolSize: SYMBOL_SIZE }),
   };
   return { color: { field: "color", type: "nominal", title, scale: { domain, range }, legend } };
 }
@@ -564,7 +574,7 @@ function seriesDash(figure: Figure, table: Table, marks: readonly Mark[]): Json 
   const scale = figure.kind === "line" ? { domain, range: DASHES.slice(0, Math.max(1, domain.length)) } : { domain };
   const symbol =
     figure.kind === "line"
-      ? { symbolType: "stroke", symbolSize: 600, symbolStrokeColor: "#424a53" }
+      ? { symbolType: "stroke", symbolSize: SYMBOL_SIZE, symbolStrokeColor: "#424a53" }
       : { symbolFillColor: "#424a53" };
   return { field: "dash", type: "nominal", title, scale, legend: { ...legendPlace(figure, domain, title), ...symbol } };
 }
@@ -579,12 +589,18 @@ const DASHES = [
 ];
 
 /** Scale and legend of a continuous colour. */
-function colorBar(axis: Axis, values: readonly number[], extent: readonly [number, number], horizontal: boolean): Json {
+function colorBar(
+  axis: Axis,
+  values: readonly number[],
+  extent: readonly [number, number],
+  horizontal: boolean,
+  height = PANEL_HEIGHT,
+): Json {
   const low = minimum(values);
   const high = maximum(values);
   const bar = horizontal
     ? { orient: "bottom", direction: "horizontal", gradientLength: 320 }
-    : { orient: "right", gradientLength: 220 };
+    : { orient: "right", gradientLength: Math.min(220, height - 110) };
   const viridis = { name: "viridis", extent };
   if (isLog(axis.scale)) {
     const ticks = logTicks(low, high, axis.scale === "log2" ? 2 : 10, 8, 0);
@@ -621,6 +637,7 @@ function legendPlace(figure: Figure, labels: readonly string[], title: string): 
   return {
     orient: "bottom",
     direction: "horizontal",
+    labelLimit: FIGURE_WIDTH - 80,
     columns: Math.max(1, Math.min(labels.length, Math.floor(700 / (widest + 40)))),
   };
 }
@@ -630,6 +647,13 @@ function besideLegend(axis: Axis | undefined, table: Table, marks: readonly Mark
   if (axis === undefined) return 0;
   const texts = [axisTitle(axis, table), ...labelsOf(marks, key).map((label) => `${label}   `)];
   return CHART_CONFIG.legend.offset + Math.max(...texts.map((text) => LAYOUT_EM * 11 * text.length));
+}
+
+function legendHeight(encoding: Json | undefined): number {
+  const legend = (encoding?.legend ?? {}) as { readonly orient?: string; readonly columns?: number };
+  const scale = (encoding?.scale ?? {}) as { readonly domain?: readonly unknown[] };
+  if (legend.orient !== "bottom" || legend.columns === undefined) return 0;
+  return Math.ceil(30 + Math.ceil((scale.domain?.length ?? 0) / legend.columns) * (Math.sqrt(SYMBOL_SIZE) + 4));
 }
 
 function axisTitle(axis: Axis, table: Table): string {
@@ -643,7 +667,7 @@ function heatmapLayers(figure: Figure, table: Table, { marks, columns, rows: upw
   // Upwards, as on any other axis; Vega-Lite lists ordinal values downwards.
   const rows = upwards.toReversed();
   const faceted = figure.columnFacet !== undefined || figure.rowFacet !== undefined;
-  const height = Math.min(faceted ? FACET_HEIGHT : 420, Math.max(faceted ? 90 : 160, rows.length * 34));
+  const height = Math.min(faceted ? FACET_HEIGHT : 420, Math.max(faceted ? 90 : 200, rows.length * 34));
   const xLabels = thinLabels(columns, 560 / panelsAcross(figure, marks), "x");
   const yLabels = thinLabels(rows, height, "y");
   const plain = { labelAngle: 0, labelOverlap: false, grid: false };
@@ -654,7 +678,7 @@ function heatmapLayers(figure: Figure, table: Table, { marks, columns, rows: upw
     field: "color",
     type: "quantitative",
     title: axisTitle(color, table),
-    ...colorBar(color, values, [0, 1], faceted),
+    ...colorBar(color, values, [0, 1], faceted, height),
   };
   const many = columns.length > 40 || rows.length > 30;
   const layer: Json[] = [
@@ -683,6 +707,7 @@ function heatmapLayers(figure: Figure, table: Table, { marks, columns, rows: upw
     marks,
     layer,
     height,
+    legendHeight: 0,
     besideWidth: besideWidth({ axis: titlePlace(yLabels, yTitle.length) }),
     background: EMPTY_CELL,
   };

@@ -1,0 +1,186 @@
+import type { DenseShape, Loss } from "../config/dense.ts";
+import { type FlowConfig, type FlowInput, flowSchema } from "../config/flow.ts";
+import { GradientFlow } from "../flow/gradient_flow.ts";
+import { Measurements } from "../flow/measurements.ts";
+import { checkpointTraining, restoreTraining } from "../flow/training_checkpoint.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { type DenseData, DensePass } from "../model/dense_pass.ts";
+import { DenseStack } from "../model/dense_stack.ts";
+import { type InitialWeightsOptions, initialWeights } from "../model/initialisation.ts";
+import { planDense, stackBytes } from "../plan/dense.ts";
+import type { DeviceProfile } from "../plan/device_profile.ts";
+import type { ExperimentContext, ExperimentPlan } from "./experiment.ts";
+import type { Cell } from "./record.ts";
+
+/** One training run: what is trained, from where, on what, how. */
+export interface TrainingSpec {
+  readonly shape: DenseShape;
+  readonly weights: Omit<InitialWeightsOptions, "shape">;
+  readonly data: DenseData;
+  readonly loss: Loss;
+  readonly flow: FlowInput;
+}
+
+export interface Training {
+  readonly spec: TrainingSpec;
+  readonly config: FlowConfig;
+  readonly stack: DenseStack;
+  readonly pass: DensePass;
+  readonly flow: GradientFlow;
+  readonly measure: Measurements;
+  destroy(): void;
+}
+
+export async function createTraining(gpu: Gpu, spec: TrainingSpec): Promise<Training> {
+  const { shape } = spec;
+  const config = flowSchema.parse(spec.flow);
+  const stack = DenseStack.create(gpu, shape, initialWeights({ ...spec.weights, shape }));
+  const pass = await DensePass.create(stack, spec.data, spec.loss, { training: true });
+  const flow = await GradientFlow.create(stack, pass, config);
+  const measure = await Measurements.create(stack);
+  return {
+    spec,
+    config,
+    stack,
+    pass,
+    flow,
+    measure,
+    destroy() {
+      measure.destroy();
+      flow.destroy();
+      pass.destroy();
+      stack.destroy();
+    },
+  };
+}
+
+export interface CellRecord {
+  readonly status: "done" | "diverged" | "cancelled";
+  readonly detail?: string;
+  readonly rows: Record<string, Cell>[];
+}
+
+/**
+ * Runs a training through its record steps; `record` returns the rows of one step. A finished cell is loaded instead of
+ * run; a checkpointed one continues bit by bit.
+ */
+export async function runCell(
+  context: ExperimentContext<unknown>,
+  id: string,
+  recordSteps: readonly number[],
+  create: () => Promise<Training>,
+  record: (training: Training, step: number) => Promise<Record<string, Cell>[]>,
+  onSteps: (steps: number, loss: number) => void,
+): Promise<CellRecord> {
+  const { cells, signal } = context;
+  const finished = await cells.load(id);
+  const last = recordSteps.at(-1) ?? 0;
+  if (finished) {
+    onSteps(last, Number.NaN);
+    return finished as CellRecord;
+  }
+  const training = await create();
+  try {
+    const { flow, stack } = training;
+    let rows: Record<string, Cell>[] = [];
+    let next = 0;
+    const saved = await cells.loadCheckpoint(id);
+    if (saved) {
+      restoreTraining(stack, flow, saved, `checkpoint of ${id}`);
+      rows = JSON.parse(saved.metadata["rows"] ?? "[]") as Record<string, Cell>[];
+      next = Number(saved.metadata["nextRecord"] ?? 0);
+      onSteps(flow.state.step, flow.state.loss);
+    }
+    const save = async () => {
+      const { tensors, metadata } = await checkpointTraining(stack, flow);
+      const extra = { rows: JSON.stringify(rows), nextRecord: String(next) };
+      await cells.saveCheckpoint(id, { tensors, metadata: { ...metadata, ...extra } });
+    };
+    let lastSave = performance.now();
+    let state = flow.state;
+    for (; next < recordSteps.length; ) {
+      const target = recordSteps[next]!;
+      let before = flow.state.step;
+      while (flow.state.step < target) {
+        // A bounded stretch between looks at the clock, so that a checkpoint is never far away.
+        state = await flow.advance({
+          steps: Math.min(target - flow.state.step, 64),
+          signal,
+          onProgress: ({ step, loss }) => {
+            onSteps(step - before, loss);
+            before = step;
+          },
+        });
+        if (state.status === "diverged") break;
+        if (state.status === "cancelled") {
+          await save();
+          return { status: "cancelled", detail: `stopped at step ${state.step}`, rows };
+        }
+        if (performance.now() - lastSave > 1000 * cells.checkpointSeconds) {
+          await save();
+          lastSave = performance.now();
+        }
+      }
+      if (state.status === "diverged") {
+        const { step, loss } = state.divergedAt!;
+        const detail = `loss ${loss} at step ${step}; last good state at step ${state.step}`;
+        const result: CellRecord = { status: "diverged", detail, rows };
+        await cells.save(id, result);
+        return result;
+      }
+      rows.push(...(await record(training, target)));
+      next++;
+    }
+    const result: CellRecord = { status: "done", rows };
+    await cells.save(id, result);
+    return result;
+  } finally {
+    training.destroy();
+  }
+}
+
+/** One row of `deeplimit plan`. */
+export function planTraining(
+  label: string,
+  spec: Pick<TrainingSpec, "shape"> & { readonly tied: boolean; readonly rows: number; readonly steps: number },
+  profile: DeviceProfile,
+  count = 1,
+): ExperimentPlan["trainings"][number] & { readonly bytes: number } {
+  const plan = planDense(spec.shape, profile, { rows: spec.rows, training: true });
+  const stack = stackBytes(spec.shape, spec.tied);
+  const lastGood = 2 * stack["change"]!;
+  const tensors = { ...stack, lastGood, ...plan.tensors };
+  const segments = plan.segments.length;
+  // Forward, adjoint (two dispatches in the tile layout) and update a segment; with A and B: embedding, output, loss,
+  // its sum, seed and two gradients with their updates.
+  const perSegment =
+    plan.layout === "matmul"
+      ? 0
+      : plan.states === "stored"
+        ? plan.layout === "tile"
+          ? 4
+          : 3
+        : plan.layout === "tile"
+          ? 5
+          : 4;
+  const dispatchesPerStep = plan.layout === "matmul" ? 7 * spec.shape.depth + segments + 9 : perSegment * segments + 9;
+  return {
+    label,
+    count,
+    steps: spec.steps,
+    layout: plan.layout,
+    segments,
+    states: plan.states,
+    dispatchesPerStep,
+    tensors,
+    notes: plan.notes,
+    bytes: Object.values(tensors).reduce((sum, bytes) => sum + bytes, 0),
+  };
+}
+
+/** Steps 0 … total at about `count` places, always with the first two and the last. */
+export function recordSteps(total: number, count: number): number[] {
+  const steps = new Set([0, Math.min(1, total), total]);
+  for (let i = 1; i < count; i++) steps.add(Math.round((i * total) / count));
+  return [...steps].sort((a, b) => a - b);
+}

@@ -1,0 +1,221 @@
+import type { Tensor } from "../gpu/device.ts";
+import type { Kernel } from "../gpu/kernel.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import type { DensePass } from "../model/dense_pass.ts";
+import type { DenseStack, GroupName } from "../model/dense_stack.ts";
+
+/** Frobenius norms along depth of one of the two weight families. */
+export interface DepthNorms {
+  /** max_k ‖X_{k+1} − X_k‖_F over neighbouring layers (0 for a single layer). */
+  readonly maxStep: number;
+  /** mean_k ‖X_{k+1} − X_k‖_F. */
+  readonly meanStep: number;
+  /** Σ_k ‖X_{k+1} − X_k‖_F², the summand of the paper's published figure 1 (left). */
+  readonly sumSquaredSteps: number;
+  /** max_k ‖X_k‖_F. */
+  readonly maxNorm: number;
+  /** (Σ_k ‖X_k‖_F²)^{1/2}. */
+  readonly norm: number;
+}
+
+/** Distance of a stack to a deeper one: root mean square and supremum over depth of the Frobenius distance. */
+export interface DepthDistance {
+  readonly l2: number;
+  readonly sup: number;
+}
+
+/** How layers of two depths are matched: the paper's interpolation (eq. 8), or the index of its code, ⌊k L'/L⌋. */
+export const INDEXINGS = ["interpolation", "code"] as const;
+export type Indexing = (typeof INDEXINGS)[number];
+
+export interface GradientNorms {
+  readonly loss: number;
+  /** Rows classified rightly (cross-entropy only, else 0). */
+  readonly correct: number;
+  /** −dℓ/dt of the unclipped flow: ‖∂ℓ/∂A‖² + L Σ_k ‖∂ℓ/∂Z_k‖² + ‖∂ℓ/∂B‖² over the trained groups. */
+  readonly energyRate: number;
+  /** Polyak–Łojasiewicz ratio: energyRate / loss. */
+  readonly plRatio: number;
+}
+
+const REDUCE_WORKGROUPS = 64;
+const DISTANCE_WORKGROUPS = 16_384;
+
+type MetricKernels = Record<"difference" | "summary" | "sum" | "squares" | "gradient" | Indexing, Kernel>;
+
+/** Numbers of a stack at its current state, computed on the device; only scalars come back. */
+export class Measurements {
+  readonly #stack: DenseStack;
+  readonly #kernels: MetricKernels;
+  readonly #scalars: Tensor;
+  readonly #partial: Tensor;
+  #layers: Tensor;
+  #gradient: Tensor | undefined;
+
+  private constructor(stack: DenseStack, kernels: MetricKernels) {
+    this.#stack = stack;
+    this.#kernels = kernels;
+    this.#scalars = stack.gpu.tensor("scalars", 16 * 16);
+    this.#partial = stack.gpu.tensor("partial sums", 8 * 3 * REDUCE_WORKGROUPS);
+    this.#layers = stack.gpu.tensor("layer norms", 16 * stack.shape.depth);
+  }
+
+  static async create(stack: DenseStack): Promise<Measurements> {
+    const { gpu } = stack;
+    return new Measurements(stack, {
+      difference: await gpu.kernel("metric/depth_difference"),
+      summary: await gpu.kernel("metric/summary"),
+      sum: await gpu.kernel("metric/sum"),
+      squares: await gpu.kernel("metric/sum_squares"),
+      gradient: await gpu.kernel("flow/gradient"),
+      interpolation: await gpu.kernel("metric/depth_distance", { INDEXING: 0 }),
+      code: await gpu.kernel("metric/depth_distance", { INDEXING: 1 }),
+    });
+  }
+
+  /** Differences between neighbouring layers and norms, of W and V. */
+  async depth(recorder: Recorder): Promise<{ W: DepthNorms; V: DepthNorms }> {
+    const { shape, groups } = this.#stack;
+    const { depth } = shape;
+    const Z = groups.Z;
+    recorder.dispatch(
+      this.#kernels.difference,
+      { initial: Z.initial, change: Z.change, y: this.#layers },
+      {
+        depth,
+        layer4: Z.floats / depth / 4,
+        unit4: Z.floats / depth / shape.hidden / 4,
+        initial4: Z.initialFloats / 4,
+      },
+      [Math.min(depth, DISTANCE_WORKGROUPS)],
+    );
+    const [largest, sums, squares] = await this.#summarise(recorder, depth);
+    const family = (i: 0 | 1): DepthNorms => ({
+      maxStep: largest[i]!,
+      meanStep: depth > 1 ? sums[i]! / (depth - 1) : 0,
+      sumSquaredSteps: squares[i]!,
+      maxNorm: largest[2 + i]!,
+      norm: Math.sqrt(squares[2 + i]!),
+    });
+    return { W: family(0), V: family(1) };
+  }
+
+  /** Distance to a reference stack of the same layer shape and any depth. */
+  async distance(
+    recorder: Recorder,
+    reference: DenseStack,
+    indexing: Indexing,
+  ): Promise<{ W: DepthDistance; V: DepthDistance }> {
+    const { shape, groups, gpu } = this.#stack;
+    const count = indexing === "interpolation" ? reference.shape.depth : shape.depth;
+    if (this.#layers.bytes < 16 * count) {
+      gpu.release(this.#layers);
+      this.#layers = gpu.tensor("layer norms", 16 * count);
+    }
+    const Z = groups.Z;
+    const other = reference.groups.Z;
+    recorder.dispatch(
+      this.#kernels[indexing],
+      {
+        initial: Z.initial,
+        change: Z.change,
+        reference_initial: other.initial,
+        reference_change: other.change,
+        y: this.#layers,
+      },
+      {
+        depth: shape.depth,
+        reference_depth: reference.shape.depth,
+        layer4: Z.floats / shape.depth / 4,
+        unit4: Z.floats / shape.depth / shape.hidden / 4,
+        initial4: Z.initialFloats / 4,
+        reference_initial4: other.initialFloats / 4,
+      },
+      [Math.min(count, DISTANCE_WORKGROUPS)],
+    );
+    const [largest, , squares] = await this.#summarise(recorder, count);
+    const family = (i: 0 | 1): DepthDistance => ({ l2: Math.sqrt(squares[i]! / count), sup: largest[i]! });
+    return { W: family(0), V: family(1) };
+  }
+
+  /** Loss and rows classified rightly of a pass at the current weights. */
+  async loss(recorder: Recorder, pass: DensePass): Promise<{ loss: number; correct: number }> {
+    pass.forward(recorder);
+    pass.encodeLoss(recorder, this.#scalars, 0);
+    const read = recorder.read(this.#scalars, 0, 8);
+    recorder.submit();
+    const [loss, correct] = new Float32Array(await read);
+    return { loss: loss!, correct: correct! };
+  }
+
+  /** Loss and gradient norms of a training pass at the current weights; nothing is updated. */
+  async gradient(
+    recorder: Recorder,
+    pass: DensePass,
+    trained: Readonly<Record<GroupName, boolean>>,
+  ): Promise<GradientNorms> {
+    const { groups, gpu } = this.#stack;
+    const order = (["A", "Z", "B"] as const).filter((name) => trained[name]);
+    const offsets = new Map<GroupName, number>();
+    let floats = 0;
+    for (const name of order) {
+      offsets.set(name, floats);
+      floats += Math.ceil(groups[name].floats / 64) * 64;
+    }
+    this.#gradient ??= gpu.tensor("gradient", 4 * floats);
+    const gradient = this.#gradient;
+    pass.forward(recorder);
+    pass.encodeLoss(recorder, this.#scalars, 0);
+    pass.adjoint(recorder, trained, (part) =>
+      recorder.dispatch(
+        this.#kernels.gradient,
+        {
+          partials: part.partials,
+          grad: { tensor: gradient, offset: 4 * (offsets.get(part.group)! + part.firstFloat), bytes: 4 * part.floats },
+        },
+        {
+          count4: part.floats / 4,
+          groups: part.partialGroups,
+          unit4: part.unitFloats / 4,
+          half4: part.unitFloats / 8,
+          scale_w: part.scales.w,
+          scale_v: part.scales.v,
+        },
+        [Math.min(Math.ceil(part.floats / 256), DISTANCE_WORKGROUPS)],
+      ),
+    );
+    for (const [i, name] of order.entries())
+      recorder.dispatch(
+        this.#kernels.squares,
+        {
+          x: { tensor: gradient, offset: 4 * offsets.get(name)!, bytes: 4 * groups[name].floats },
+          partial: this.#partial,
+        },
+        { count4: groups[name].floats / 4, at: i * REDUCE_WORKGROUPS, factor: groups[name].factor },
+        [REDUCE_WORKGROUPS],
+      );
+    recorder.dispatch(
+      this.#kernels.sum,
+      { x: this.#partial, y: this.#scalars },
+      { count: order.length * REDUCE_WORKGROUPS, at: 1 },
+      [1],
+    );
+    const read = recorder.read(this.#scalars, 0, 16);
+    recorder.submit();
+    const [loss, correct, energyRate] = new Float32Array(await read);
+    return { loss: loss!, correct: correct!, energyRate: energyRate!, plRatio: energyRate! / loss! };
+  }
+
+  destroy(): void {
+    this.#stack.gpu.release(this.#scalars, this.#partial, this.#layers, this.#gradient);
+  }
+
+  /** max √x, Σ √x and Σ x over the layer norms, by component. */
+  async #summarise(recorder: Recorder, count: number): Promise<[Float32Array, Float32Array, Float32Array]> {
+    recorder.dispatch(this.#kernels.summary, { x: this.#layers, y: this.#scalars }, { count, at: 4 }, [1]);
+    const read = recorder.read(this.#scalars, 64, 48);
+    recorder.submit();
+    const values = new Float32Array(await read);
+    return [values.subarray(0, 4), values.subarray(4, 8), values.subarray(8, 12)];
+  }
+}
