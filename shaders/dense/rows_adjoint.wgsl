@@ -1,9 +1,11 @@
-// p_k = p_{k+1} + outer·inner · W_{k+1}ᵀ g,  g = (V_{k+1}ᵀ p_{k+1}) ∘ σ'(z),  z = inner · W_{k+1} h_k;   per workgroup of rows
+// p_k = p_{k+1} + scale · W_{k+1}ᵀ g,  g = (V_{k+1}ᵀ p_{k+1}) ∘ σ'(z),  z = inner · W_{k+1} h_k;   per workgroup of rows
 // partials[group, layer] = Σ_rows (g h_kᵀ, p_{k+1} σ(z)ᵀ), laid out as the weights [HIDDEN, 2·WIDTH]; the update scales and sums them.
-// An invocation carries ROWS adjoints in registers down the layers and recomputes z from the stored state; quads share weights.
-// Host guarantees: slots are `slot4` vec4 apart; as rows_forward; adjoint rows of padding are zero, so they add nothing.
+// An invocation carries ROWS adjoints in registers down the layers and recomputes z from the stored state; quads share weights
+// as in rows_forward, and each lane keeps the sum over the quad of its own quarter of the gradients.
+// Host guarantees: as rows_forward; adjoint rows of padding are zero, so they add nothing.
 import package::common::activation::activation_pair;
-import package::common::quad::quad_transpose_sum;
+import package::common::quad::quad_slots;
+import package::common::quad::quad_sum_of_slots;
 import package::common::two_sum::two_sum_error;
 
 enable subgroups;
@@ -13,7 +15,7 @@ const HIDDEN = 32u;
 const ROWS = 4u;
 const WORKGROUP = 4u;
 const CHUNKS = WIDTH / 4u;
-const LOADS = (2u * CHUNKS + 3u) / 4u;
+const GROUPS = CHUNKS / 4u;
 
 struct Params {
   layer_count: u32,
@@ -37,6 +39,10 @@ fn main(
 ) {
   let lane = subgroup_lane & 3u;
   let first_row = group.x * WORKGROUP * ROWS + local;
+  let layer_count = params.layer_count;
+  let slot4 = params.slot4;
+  let scale = params.scale;
+  let inner = params.inner;
   var p = array<vec4f, ROWS * CHUNKS>();
   var low = array<vec4f, ROWS * CHUNKS>();
   //@unroll
@@ -44,36 +50,40 @@ fn main(
     let row = (first_row + r * WORKGROUP) * CHUNKS;
     //@unroll
     for (var c = 0u; c < CHUNKS; c++) {
-      p[r * CHUNKS + c] = adjoint[row + c];
-      low[r * CHUNKS + c] = adjoint_low[row + c];
+      p[r * CHUNKS + c] = adjoint[row + (c ^ lane)];
+      low[r * CHUNKS + c] = adjoint_low[row + (c ^ lane)];
     }
   }
-  for (var k = params.layer_count; k > 0u; k--) {
+  for (var k = layer_count; k > 0u; k--) {
     let layer = k - 1u;
-    let slot = layer * params.slot4;
     var h = array<vec4f, ROWS * CHUNKS>();
     var sum = array<vec4f, ROWS * CHUNKS>();
     //@unroll
     for (var r = 0u; r < ROWS; r++) {
-      let row = slot + (first_row + r * WORKGROUP) * CHUNKS;
+      let row = layer * slot4 + (first_row + r * WORKGROUP) * CHUNKS;
       //@unroll
       for (var c = 0u; c < CHUNKS; c++) {
-        h[r * CHUNKS + c] = states[row + c];
+        h[r * CHUNKS + c] = states[row + (c ^ lane)];
         sum[r * CHUNKS + c] = vec4f();
       }
     }
     for (var j = 0u; j < HIDDEN; j++) {
       let unit = (layer * HIDDEN + j) * 2u * CHUNKS + lane;
-      var w = array<vec4f, LOADS * 4u>();
+      let partial = ((group.x * layer_count + layer) * HIDDEN + j) * 2u * CHUNKS + lane;
+      var w = array<vec4f, CHUNKS>();
+      var v = array<vec4f, CHUNKS>();
       //@unroll
-      for (var t = 0u; t < LOADS; t++) {
-        let mine = weights[unit + t * 4u];
+      for (var g = 0u; g < GROUPS; g++) {
+        let w_slots = quad_slots(weights[unit + 4u * g]);
+        let v_slots = quad_slots(weights[unit + CHUNKS + 4u * g]);
         //@unroll
-        for (var l = 0u; l < 4u; l++) {
-          w[t * 4u + l] = quadBroadcast(mine, l);
+        for (var s = 0u; s < 4u; s++) {
+          w[4u * g + s] = w_slots[s];
+          v[4u * g + s] = v_slots[s];
         }
       }
-      var grad = array<vec4f, LOADS * 4u>();
+      var a = array<f32, ROWS>();
+      var g = array<f32, ROWS>();
       //@unroll
       for (var r = 0u; r < ROWS; r++) {
         var z = 0.0;
@@ -81,29 +91,39 @@ fn main(
         //@unroll
         for (var c = 0u; c < CHUNKS; c++) {
           z += dot(w[c], h[r * CHUNKS + c]);
-          u += dot(w[CHUNKS + c], p[r * CHUNKS + c]);
+          u += dot(v[c], p[r * CHUNKS + c]);
         }
-        let activated = activation_pair(params.inner * z);
-        let g = u * activated.y;
-        //@unroll
-        for (var c = 0u; c < CHUNKS; c++) {
-          sum[r * CHUNKS + c] += w[c] * g;
-          grad[c] += h[r * CHUNKS + c] * g;
-          grad[CHUNKS + c] += p[r * CHUNKS + c] * activated.x;
-        }
+        let activated = activation_pair(inner * z);
+        a[r] = activated.x;
+        g[r] = u * activated.y;
       }
-      let partial = ((group.x * params.layer_count + layer) * HIDDEN + j) * 2u * CHUNKS + lane;
+      // Coordinates outside, rows inside: the gradients of one chunk stay in machine registers while the rows add up.
       //@unroll
-      for (var t = 0u; t < LOADS; t++) {
-        let total = quad_transpose_sum(grad[t * 4u], grad[t * 4u + 1u], grad[t * 4u + 2u], grad[t * 4u + 3u], lane);
-        if (t * 4u + lane < 2u * CHUNKS) {
-          partials[partial + t * 4u] = total;
+      for (var group4 = 0u; group4 < GROUPS; group4++) {
+        var grad_w = array<vec4f, 4>();
+        var grad_v = array<vec4f, 4>();
+        //@unroll
+        for (var s = 0u; s < 4u; s++) {
+          //@unroll
+          for (var r = 0u; r < ROWS; r++) {
+            grad_w[s] = fma(h[r * CHUNKS + 4u * group4 + s], vec4f(g[r]), grad_w[s]);
+          }
+          //@unroll
+          for (var r = 0u; r < ROWS; r++) {
+            grad_v[s] = fma(p[r * CHUNKS + 4u * group4 + s], vec4f(a[r]), grad_v[s]);
+          }
+          //@unroll
+          for (var r = 0u; r < ROWS; r++) {
+            sum[r * CHUNKS + 4u * group4 + s] = fma(w[4u * group4 + s], vec4f(g[r]), sum[r * CHUNKS + 4u * group4 + s]);
+          }
         }
+        partials[partial + 4u * group4] = quad_sum_of_slots(grad_w[0], grad_w[1], grad_w[2], grad_w[3]);
+        partials[partial + CHUNKS + 4u * group4] = quad_sum_of_slots(grad_v[0], grad_v[1], grad_v[2], grad_v[3]);
       }
     }
     //@unroll
     for (var i = 0u; i < ROWS * CHUNKS; i++) {
-      let change = params.scale * sum[i] + low[i];
+      let change = scale * sum[i] + low[i];
       let next = p[i] + change;
       low[i] = two_sum_error(p[i], change, next);
       p[i] = next;
@@ -114,8 +134,8 @@ fn main(
     let row = (first_row + r * WORKGROUP) * CHUNKS;
     //@unroll
     for (var c = 0u; c < CHUNKS; c++) {
-      adjoint[row + c] = p[r * CHUNKS + c];
-      adjoint_low[row + c] = low[r * CHUNKS + c];
+      adjoint[row + (c ^ lane)] = p[r * CHUNKS + c];
+      adjoint_low[row + (c ^ lane)] = low[r * CHUNKS + c];
     }
   }
 }

@@ -1,8 +1,9 @@
 // h_{k+1} = h_k + outer · V_{k+1} σ(inner · W_{k+1} h_k)   weights: [depth, HIDDEN, 2·WIDTH] = (W_j, V_·j)   states: [slot, row, WIDTH]
-// An invocation carries ROWS rows in registers through all layers; a quad of invocations shares each weight: every lane
-// loads a quarter of a hidden unit's weights and broadcasts it. No barrier, no workgroup memory.
-// Host guarantees: slots are `slot4` vec4 apart; WIDTH % 4 == 0, rows padded to workgroups · WORKGROUP · ROWS (padding rows are zero).
+// An invocation carries ROWS rows in registers through all layers. A quad shares each weight: every lane loads a quarter and
+// swaps; register slot s of lane l holds coordinates chunk l ^ s (common/quad). No barrier, no workgroup memory.
+// Host guarantees: slots are `slot4` vec4 apart; WIDTH % 16 == 0; rows padded to workgroups · 4 · ROWS, padding rows of slot 0 are zero.
 import package::common::activation::activation;
+import package::common::quad::quad_slots;
 import package::common::two_sum::two_sum_error;
 
 enable subgroups;
@@ -12,7 +13,7 @@ const HIDDEN = 32u;
 const ROWS = 4u;
 const WORKGROUP = 4u;
 const CHUNKS = WIDTH / 4u;
-const LOADS = (2u * CHUNKS + 3u) / 4u;
+const GROUPS = CHUNKS / 4u;
 
 struct Params {
   layer_count: u32,
@@ -35,6 +36,11 @@ fn main(
 ) {
   let lane = subgroup_lane & 3u;
   let first_row = group.x * WORKGROUP * ROWS + local;
+  // Copied here: in the loop each read of a uniform costs 30 instructions of bounds checks (SwiftShader, 2026-11).
+  let layer_count = params.layer_count;
+  let slot_stride = params.slot_step * params.slot4;
+  let outer = params.outer;
+  let inner = params.inner;
   var h = array<vec4f, ROWS * CHUNKS>();
   var low = array<vec4f, ROWS * CHUNKS>();
   //@unroll
@@ -42,11 +48,11 @@ fn main(
     let row = (first_row + r * WORKGROUP) * CHUNKS;
     //@unroll
     for (var c = 0u; c < CHUNKS; c++) {
-      h[r * CHUNKS + c] = states[row + c];
-      low[r * CHUNKS + c] = state_low[row + c];
+      h[r * CHUNKS + c] = states[row + (c ^ lane)];
+      low[r * CHUNKS + c] = state_low[row + (c ^ lane)];
     }
   }
-  for (var k = 0u; k < params.layer_count; k++) {
+  for (var k = 0u; k < layer_count; k++) {
     var sum = array<vec4f, ROWS * CHUNKS>();
     //@unroll
     for (var i = 0u; i < ROWS * CHUNKS; i++) {
@@ -54,48 +60,49 @@ fn main(
     }
     for (var j = 0u; j < HIDDEN; j++) {
       let unit = (k * HIDDEN + j) * 2u * CHUNKS + lane;
-      var mine = array<vec4f, LOADS>();
-      //@unroll
-      for (var t = 0u; t < LOADS; t++) {
-        mine[t] = weights[unit + t * 4u];
-      }
       var a = array<f32, ROWS>();
       //@unroll
       for (var r = 0u; r < ROWS; r++) {
         a[r] = 0.0;
       }
       //@unroll
-      for (var c = 0u; c < CHUNKS; c++) {
-        let w = quadBroadcast(mine[c / 4u], c % 4u);
+      for (var g = 0u; g < GROUPS; g++) {
+        let w = quad_slots(weights[unit + 4u * g]);
         //@unroll
-        for (var r = 0u; r < ROWS; r++) {
-          a[r] += dot(w, h[r * CHUNKS + c]);
+        for (var s = 0u; s < 4u; s++) {
+          //@unroll
+          for (var r = 0u; r < ROWS; r++) {
+            a[r] += dot(w[s], h[r * CHUNKS + 4u * g + s]);
+          }
         }
       }
       //@unroll
       for (var r = 0u; r < ROWS; r++) {
-        a[r] = activation(params.inner * a[r]);
+        a[r] = activation(inner * a[r]);
       }
       //@unroll
-      for (var c = 0u; c < CHUNKS; c++) {
-        let v = quadBroadcast(mine[(CHUNKS + c) / 4u], (CHUNKS + c) % 4u);
+      for (var g = 0u; g < GROUPS; g++) {
+        let v = quad_slots(weights[unit + CHUNKS + 4u * g]);
         //@unroll
-        for (var r = 0u; r < ROWS; r++) {
-          sum[r * CHUNKS + c] += v * a[r];
+        for (var s = 0u; s < 4u; s++) {
+          //@unroll
+          for (var r = 0u; r < ROWS; r++) {
+            sum[r * CHUNKS + 4u * g + s] = fma(v[s], vec4f(a[r]), sum[r * CHUNKS + 4u * g + s]);
+          }
         }
       }
     }
-    let slot = (k + 1u) * params.slot_step * params.slot4;
+    let slot = (k + 1u) * slot_stride;
     //@unroll
     for (var r = 0u; r < ROWS; r++) {
-      let row = (first_row + r * WORKGROUP) * CHUNKS;
+      let row = slot + (first_row + r * WORKGROUP) * CHUNKS;
       //@unroll
       for (var c = 0u; c < CHUNKS; c++) {
-        let change = params.outer * sum[r * CHUNKS + c] + low[r * CHUNKS + c];
+        let change = outer * sum[r * CHUNKS + c] + low[r * CHUNKS + c];
         let next = h[r * CHUNKS + c] + change;
         low[r * CHUNKS + c] = two_sum_error(h[r * CHUNKS + c], change, next);
         h[r * CHUNKS + c] = next;
-        states[slot + row + c] = next;
+        states[row + (c ^ lane)] = next;
       }
     }
   }
@@ -104,7 +111,7 @@ fn main(
     let row = (first_row + r * WORKGROUP) * CHUNKS;
     //@unroll
     for (var c = 0u; c < CHUNKS; c++) {
-      state_low[row + c] = low[r * CHUNKS + c];
+      state_low[row + (c ^ lane)] = low[r * CHUNKS + c];
     }
   }
 }

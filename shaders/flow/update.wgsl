@@ -1,18 +1,20 @@
 // One step of an optimiser on `change`, the trained variable stored as change from `initial`; weights = initial + change.
-// gradient = scale · Σ_g partials[g, i];  u = clip(factor · gradient · norm_scale [+ decay · weights]);  change −= rate · (u | momentum | Adam).
+// u = clip(factor · scale · Σ_g partials[g, i] · norm_scale) [+ decay · weights];  change −= rate · (u | momentum | Adam).
 // One invocation a vec4; OPTIMISER 0: descent (explicit Euler of the gradient flow), 1: momentum (PyTorch's SGD), 2: Adam, 3: AdamW.
-// Host guarantees: initial has `initial4` vec4, repeated (tied weights are stored once); moments exist for OPTIMISER > 0; norm_scale has one value a layer.
+// scale is `scale_w` in the first HALF4 vec4 of a unit of 2·HALF4, else `scale_v`; TIED: `initial` is one layer of LAYER4 vec4, repeated.
+// Host guarantees: moments exist for OPTIMISER > 0; norm_scale has one value a layer of LAYER4 vec4.
+import package::common::remainder::remainder;
+
 const OPTIMISER = 0u;
 const CLIP_NORM = false;
+const TIED = true;
+const LAYER4 = 256u;
+const HALF4 = 4u;
 const WORKGROUP = 64u;
 
 struct Params {
   count4: u32,
   groups: u32,
-  unit4: u32,
-  half4: u32,
-  initial4: u32,
-  layer4: u32,
   scale_w: f32,
   scale_v: f32,
   factor: f32,
@@ -38,20 +40,26 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  for (var i = id.x; i < params.count4; i += groups.x * WORKGROUP) {
+  let count4 = params.count4;
+  let parts = params.groups;
+  let scale_w = params.factor * params.scale_w;
+  let scale_v = params.factor * params.scale_v;
+  let clip = vec4f(params.clip);
+  let rate = params.rate;
+  let decay = params.decay;
+  for (var i = id.x; i < count4; i += groups.x * WORKGROUP) {
     var sum = vec4f();
-    for (var g = 0u; g < params.groups; g++) {
-      sum += partials[g * params.count4 + i];
+    for (var g = 0u; g < parts; g++) {
+      sum += partials[g * count4 + i];
     }
-    let gradient = select(params.scale_v, params.scale_w, params.half4 > (i % params.unit4)) * sum;
-    var u = params.factor * gradient;
+    var u = select(scale_v, scale_w, remainder(i, 2u * HALF4) < HALF4) * sum;
     if (CLIP_NORM) {
-      u *= norm_scale[i / params.layer4];
+      u *= norm_scale[i / LAYER4];
     }
-    u = clamp(u, vec4f(-params.clip), vec4f(params.clip));
+    u = clamp(u, -clip, clip);
     var next = change[i];
     if (OPTIMISER == 1u || OPTIMISER == 2u) {
-      u += params.decay * weights[i];
+      u += decay * weights[i];
     }
     if (OPTIMISER == 1u) {
       u += params.momentum * moment1[i];
@@ -64,10 +72,14 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       u = (m * params.correction1) / (sqrt(v * params.correction2) + params.epsilon);
     }
     if (OPTIMISER == 3u) {
-      next -= params.rate * params.decay * weights[i];
+      next -= rate * decay * weights[i];
     }
-    next -= params.rate * u;
+    next -= rate * u;
     change[i] = next;
-    weights[i] = initial[i % params.initial4] + next;
+    var start = i;
+    if (TIED) {
+      start = remainder(i, LAYER4);
+    }
+    weights[i] = initial[start] + next;
   }
 }

@@ -147,7 +147,7 @@ export function planTraining(
   count = 1,
 ): ExperimentPlan["trainings"][number] & { readonly bytes: number } {
   const plan = planDense(spec.shape, profile, { rows: spec.rows, training: true });
-  const stack = stackBytes(spec.shape, spec.tied);
+  const stack = stackBytes(spec.shape, spec.tied, profile);
   const lastGood = 2 * stack["change"]!;
   const tensors = { ...stack, lastGood, ...plan.tensors };
   const segments = plan.segments.length;

@@ -125,9 +125,17 @@ export class GradientFlow {
     const clipNorm = { CLIP_NORM: config.clip.kind === "norm" };
     const optimiser = ["descent", "momentum", "adam", "adamw"].indexOf(config.optimiser);
     const wanted: Record<string, Promise<Kernel>> = {};
-    if (TABLEAUS[config.method].b.length === 1)
-      wanted["update"] = gpu.kernel("flow/update", { OPTIMISER: optimiser, ...clipNorm });
-    else wanted["combine"] = gpu.kernel("flow/combine", clipNorm);
+    if (TABLEAUS[config.method].b.length === 1) {
+      for (const { name, floats, initialFloats } of Object.values(stack.groups)) {
+        const layerFloats = name === "Z" ? floats / stack.shape.depth : floats;
+        const shape =
+          name === "Z"
+            ? { TIED: initialFloats < floats, LAYER4: layerFloats / 4, HALF4: stack.widthPadded / 4 }
+            : // One variant serves A and B, unless clipping needs their size.
+              { TIED: false, LAYER4: clipNorm.CLIP_NORM ? floats / 4 : 1, HALF4: 1 };
+        wanted[`update${name}`] = gpu.kernel("flow/update", { OPTIMISER: optimiser, ...clipNorm, ...shape });
+      }
+    } else wanted["combine"] = gpu.kernel("flow/combine", clipNorm);
     if (TABLEAUS[config.method].b.length > 1 || clipNorm.CLIP_NORM) wanted["gradient"] = gpu.kernel("flow/gradient");
     if (clipNorm.CLIP_NORM) wanted["normScale"] = gpu.kernel("flow/norm_scale");
     if (TABLEAUS[config.method].error) {
@@ -338,7 +346,7 @@ export class GradientFlow {
         scale_w: part.scales.w,
         scale_v: part.scales.v,
       },
-      [updateGroups(part.floats)],
+      [this.#updateGroups(part.floats)],
     );
   }
 
@@ -350,7 +358,7 @@ export class GradientFlow {
     const moment = (tensor: Tensor, other: string) =>
       tensor === this.#unused ? { tensor: this.#spare(other) } : { tensor, ...range };
     this.recorder.dispatch(
-      this.#kernels["update"]!,
+      this.#kernels[`update${part.group}`]!,
       {
         partials: part.partials,
         // Tied initial values repeat every layer, others lie beside the change.
@@ -364,10 +372,6 @@ export class GradientFlow {
       {
         count4: part.floats / 4,
         groups: part.partialGroups,
-        unit4: part.unitFloats / 4,
-        half4: part.unitFloats / 8,
-        initial4: (group.initialFloats === group.floats ? part.floats : group.initialFloats) / 4,
-        layer4: this.#layerFloats(group) / 4,
         scale_w: part.scales.w,
         scale_v: part.scales.v,
         factor: group.factor,
@@ -381,7 +385,7 @@ export class GradientFlow {
         correction1: 1 / (1 - config.beta1 ** (step + 1)),
         correction2: 1 / (1 - config.beta2 ** (step + 1)),
       },
-      [updateGroups(part.floats)],
+      [this.#updateGroups(part.floats)],
     );
   }
 
@@ -467,7 +471,7 @@ export class GradientFlow {
           c5: c(5),
           c6: c(6),
         },
-        [updateGroups(group.floats)],
+        [this.#updateGroups(group.floats)],
       );
     }
   }
@@ -596,6 +600,12 @@ export class GradientFlow {
     this.#time = good.time;
   }
 
+  /** Few workgroups that loop on a software adapter (a uniform read costs as much as a vector of it), many on hardware. */
+  #updateGroups(floats: number): number {
+    const most = this.#gpu.profile.kind === "software" ? 16 * this.#gpu.profile.parallelGroups : 16_384;
+    return Math.min(Math.ceil(floats / 4 / UPDATE_WORKGROUP), most);
+  }
+
   #layers(group: ParameterGroup): number {
     return group.name === "Z" ? this.stack.shape.depth : 1;
   }
@@ -603,8 +613,4 @@ export class GradientFlow {
   #layerFloats(group: ParameterGroup): number {
     return group.floats / this.#layers(group);
   }
-}
-
-function updateGroups(floats: number): number {
-  return Math.min(Math.ceil(floats / 4 / UPDATE_WORKGROUP), 16_384);
 }

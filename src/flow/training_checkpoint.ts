@@ -56,7 +56,13 @@ export function restoreTraining(
     };
     return {
       A: fill(groups.A.floats, find(`${family}.A`, shape.width * shape.inputs)),
-      Z: packLayers(shape, shape.depth, find(`${family}.W`, layerNumbers), find(`${family}.V`, layerNumbers)),
+      Z: packLayers(
+        shape,
+        shape.depth,
+        stack.widthPadded,
+        find(`${family}.W`, layerNumbers),
+        find(`${family}.V`, layerNumbers),
+      ),
       B: fill(groups.B.floats, find(`${family}.B`, shape.outputs * shape.width)),
     };
   };
@@ -85,7 +91,7 @@ export function restoreTraining(
 
 function addGroups(
   tensors: Tensors,
-  { shape }: DenseStack,
+  { shape, widthPadded }: DenseStack,
   family: string,
   state: Partial<Record<"A" | "Z" | "B", Float32Array<ArrayBuffer>>>,
 ): void {
@@ -93,7 +99,7 @@ function addGroups(
   if (state.A) tensors[`${family}.A`] = { shape: [width, inputs], data: state.A.slice(0, width * inputs) };
   if (state.B) tensors[`${family}.B`] = { shape: [outputs, width], data: state.B.slice(0, outputs * width) };
   if (state.Z) {
-    const { V, W } = unpackLayers(shape, depth, state.Z);
+    const { V, W } = unpackLayers(shape, depth, widthPadded, state.Z);
     tensors[`${family}.V`] = { shape: [depth, width, hidden], data: V };
     tensors[`${family}.W`] = { shape: [depth, hidden, width], data: W };
   }

@@ -79,8 +79,10 @@ function unroll(text: string, values: ReadonlyMap<string, number>): string {
 function closingBrace(text: string, from: number): number {
   let depth = 1;
   for (let i = from; i < text.length; i++) {
-    if (text.startsWith("//", i)) i = text.indexOf("\n", i);
-    else if (text[i] === "{") depth++;
+    if (text.startsWith("//", i)) {
+      i = text.indexOf("\n", i);
+      if (i < 0) break;
+    } else if (text[i] === "{") depth++;
     else if (text[i] === "}" && --depth === 0) return i;
   }
   throw new Error("@unroll loop without closing brace");

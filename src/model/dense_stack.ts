@@ -1,6 +1,6 @@
 import type { DenseShape } from "../config/dense.ts";
 import type { Gpu, Tensor } from "../gpu/device.ts";
-import { ceilTo, stackBytes } from "../plan/dense.ts";
+import { ceilTo, paddedWidth, stackBytes } from "../plan/dense.ts";
 import type { InitialWeights } from "./initialisation.ts";
 
 /** Weights in the canonical layouts, row-major float32: A [q,d], V [L,q,m], W [L,m,q], B [d',q]. */
@@ -33,7 +33,7 @@ export interface ParameterGroup {
 
 /**
  * Parameters of a dense residual stack on the device.
- * Layers are stored by hidden unit, `[L, m, 2·q']` with q' = q rounded up to 4: first W_j (row j of W), then V_·j (column j of V).
+ * Layers are stored by hidden unit, `[L, m, 2·q']` with q' = `paddedWidth(q)`: first W_j (row j of W), then V_·j (column j of V).
  */
 export class DenseStack {
   readonly gpu: Gpu;
@@ -53,7 +53,7 @@ export class DenseStack {
   /** Uploads initial weights; the change starts at zero. */
   static create(gpu: Gpu, shape: DenseShape, initial: InitialWeights): DenseStack {
     const layers = initial.tied ? 1 : shape.depth;
-    const packed = packLayers(shape, layers, initial.W, initial.V);
+    const packed = packLayers(shape, layers, paddedWidth(shape.width, gpu.profile), initial.W, initial.V);
     const group = (
       name: GroupName,
       data: Float32Array<ArrayBuffer>,
@@ -81,9 +81,14 @@ export class DenseStack {
     });
   }
 
+  /** Floats of a row of q coordinates on the device. */
+  get widthPadded(): number {
+    return paddedWidth(this.shape.width, this.gpu.profile);
+  }
+
   /** Device bytes of the parameters by tensor. */
   get bytes(): Readonly<Record<string, number>> {
-    return stackBytes(this.shape, this.tied);
+    return stackBytes(this.shape, this.tied, this.gpu.profile);
   }
 
   /** The initial weights, with tied layers repeated. */
@@ -97,7 +102,7 @@ export class DenseStack {
   async readChange(): Promise<CanonicalWeights> {
     const { A, Z, B } = this.groups;
     const [a, z, b] = await Promise.all([A, Z, B].map((group) => this.gpu.read(group.change)));
-    const { V, W } = unpackLayers(this.shape, this.shape.depth, z!);
+    const { V, W } = unpackLayers(this.shape, this.shape.depth, this.widthPadded, z!);
     return { A: a!.slice(0, this.#initial.A.length), V, W, B: b!.slice(0, this.#initial.B.length) };
   }
 
@@ -105,7 +110,7 @@ export class DenseStack {
   async readWeights(): Promise<CanonicalWeights> {
     const { A, Z, B } = this.groups;
     const [a, z, b] = await Promise.all([A, Z, B].map((group) => this.gpu.read(group.weights)));
-    const { V, W } = unpackLayers(this.shape, this.shape.depth, z!);
+    const { V, W } = unpackLayers(this.shape, this.shape.depth, this.widthPadded, z!);
     return { A: a!.slice(0, this.#initial.A.length), V, W, B: b!.slice(0, this.#initial.B.length) };
   }
 
@@ -120,7 +125,7 @@ export class DenseStack {
   writeState(state: Readonly<Record<GroupName, Float32Array<ArrayBuffer>>>): void {
     const starts = {
       A: padded(this.#initial.A),
-      Z: packLayers(this.shape, this.tied ? 1 : this.shape.depth, this.#initial.W, this.#initial.V),
+      Z: packLayers(this.shape, this.tied ? 1 : this.shape.depth, this.widthPadded, this.#initial.W, this.#initial.V),
       B: padded(this.#initial.B),
     };
     for (const name of ["A", "Z", "B"] as const) {
@@ -141,15 +146,15 @@ export class DenseStack {
   }
 }
 
-/** W [layers,m,q] and V [layers,q,m] → [layers, m, 2·q'], padding zero. */
+/** W [layers,m,q] and V [layers,q,m] → [layers, m, 2·half], padding zero. */
 export function packLayers(
   shape: DenseShape,
   layers: number,
+  half: number,
   W: Float32Array<ArrayBuffer>,
   V: Float32Array<ArrayBuffer>,
 ): Float32Array<ArrayBuffer> {
   const { width: q, hidden: m } = shape;
-  const half = ceilTo(q, 4);
   const packed = new Float32Array(layers * m * 2 * half);
   for (let k = 0; k < layers; k++)
     for (let j = 0; j < m; j++) {
@@ -166,10 +171,10 @@ export function packLayers(
 export function unpackLayers(
   shape: DenseShape,
   layers: number,
+  half: number,
   packed: Float32Array,
 ): { W: Float32Array<ArrayBuffer>; V: Float32Array<ArrayBuffer> } {
   const { width: q, hidden: m } = shape;
-  const half = ceilTo(q, 4);
   const W = new Float32Array(layers * m * q);
   const V = new Float32Array(layers * m * q);
   for (let k = 0; k < layers; k++)

@@ -29,7 +29,7 @@ export interface DensePlan {
   /** n, and n rounded up to whole workgroups. */
   readonly rows: number;
   readonly rowsPadded: number;
-  /** q rounded up to a multiple of 4. */
+  /** q rounded up as `paddedWidth` says. */
   readonly widthPadded: number;
   /** Floats of one hidden unit (W_j, V_·j), of one layer, and of one stored state (a multiple of 64). */
   readonly unitFloats: number;
@@ -63,6 +63,8 @@ export interface DensePlanOptions {
 }
 
 const PARTIAL_BYTES = 268_435_456;
+/** The rows layout keeps coordinates in quads of chunks of four. */
+const ROWS_WIDTH = 16;
 const MAX_REGISTER_CHUNKS = 28; // ROWS · WIDTH/4 vec4 a lane; more costs seconds of compilation (SwiftShader, 2026-11)
 
 /**
@@ -72,12 +74,20 @@ const MAX_REGISTER_CHUNKS = 28; // ROWS · WIDTH/4 vec4 a lane; more costs secon
 export function planDense(shape: DenseShape, profile: DeviceProfile, options: DensePlanOptions): DensePlan {
   const { depth, hidden } = shape;
   const { rows, training } = options;
-  const widthPadded = ceilTo(shape.width, 4);
+  const widthPadded = paddedWidth(shape.width, profile);
   const unitFloats = 2 * widthPadded;
   const layerFloats = hidden * unitFloats;
   const notes: string[] = [];
 
   const layout = options.layout ?? chooseLayout(shape, profile, rows);
+  if (
+    layout === "rows" &&
+    (!profile.subgroups || widthPadded % ROWS_WIDTH !== 0 || widthPadded / 4 > MAX_REGISTER_CHUNKS)
+  )
+    throw new ConfigError(
+      "layout",
+      `rows needs subgroups and a width padded to ${ROWS_WIDTH} of at most ${4 * MAX_REGISTER_CHUNKS}`,
+    );
   const tile = layout === "rows" ? rowsTile(widthPadded, rows, profile) : undefined;
   const block = layout === "tile" ? workgroupTile(widthPadded, hidden, rows, profile) : undefined;
   const rowsPadded = tile
@@ -193,9 +203,19 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
   };
 }
 
+/** Floats that hold one row of q coordinates: q rounded up to 16 where the rows layout is used, else to 4. */
+export function paddedWidth(width: number, profile: DeviceProfile): number {
+  const quads = ceilTo(width, ROWS_WIDTH);
+  return usesRows(profile) && quads / 4 <= MAX_REGISTER_CHUNKS ? quads : ceilTo(width, 4);
+}
+
+function usesRows(profile: DeviceProfile): boolean {
+  return profile.kind === "software" && profile.subgroups;
+}
+
 /** Device bytes of a stack's parameters: weights in use, change from the initial value, and the initial value. */
-export function stackBytes(shape: DenseShape, tied: boolean): Readonly<Record<string, number>> {
-  const layerBytes = 4 * shape.hidden * 2 * ceilTo(shape.width, 4);
+export function stackBytes(shape: DenseShape, tied: boolean, profile: DeviceProfile): Readonly<Record<string, number>> {
+  const layerBytes = 4 * shape.hidden * 2 * paddedWidth(shape.width, profile);
   const ends = 4 * (ceilTo(shape.width * shape.inputs, 4) + ceilTo(shape.width * shape.outputs, 4));
   return {
     weights: shape.depth * layerBytes + ends,
@@ -205,8 +225,8 @@ export function stackBytes(shape: DenseShape, tied: boolean): Readonly<Record<st
 }
 
 function chooseLayout(shape: DenseShape, profile: DeviceProfile, rows: number): DenseLayout {
-  const width = ceilTo(shape.width, 4);
-  if (profile.kind === "software" && profile.subgroups) return width / 4 <= MAX_REGISTER_CHUNKS ? "rows" : "matmul";
+  const width = paddedWidth(shape.width, profile);
+  if (usesRows(profile)) return width / 4 <= MAX_REGISTER_CHUNKS ? "rows" : "matmul";
   const fits = 4 * (2 * width + shape.hidden) <= profile.maxWorkgroupStorageBytes;
   // From 128 × 128 on, a layer's weights are worth more reuse than one workgroup's rows give.
   const wide = width * shape.hidden >= 16_384 && rows >= 64;
@@ -216,9 +236,9 @@ function chooseLayout(shape: DenseShape, profile: DeviceProfile, rows: number): 
 /** Rows an invocation: the least (waves of workgroups) × (cost shared by a quad + cost of its rows). */
 function rowsTile(width: number, rows: number, profile: DeviceProfile): number {
   const chunks = width / 4;
-  // Nanoseconds of a hidden unit in forward plus adjoint sweep, measured at WIDTH 16 on SwiftShader 5.0 (2026-11).
-  const shared = 80 * width;
-  const perRow = 20 * width;
+  // Nanoseconds of a hidden unit in a whole step, measured at WIDTH 16 on SwiftShader 5.0 (2026-11-23).
+  const shared = 70 * width;
+  const perRow = 16 * width;
   let best = 1;
   let bestCost = Number.POSITIVE_INFINITY;
   for (let tile = 1; tile <= Math.max(1, Math.floor(MAX_REGISTER_CHUNKS / chunks)) && tile <= 7; tile++) {
@@ -245,8 +265,8 @@ function workgroupTile(width: number, hidden: number, rows: number, profile: Dev
 
 /** A guess, refined by measurement at start: flops at a modest rate plus the sequential latency of a layer. */
 function estimateLayer(shape: DenseShape, rowsPadded: number, profile: DeviceProfile): number {
-  const flops = 10 * rowsPadded * ceilTo(shape.width, 4) * shape.hidden;
-  return profile.kind === "software" ? flops / (1.1 * profile.parallelGroups) : 2000 + flops / 1000;
+  const flops = 10 * rowsPadded * paddedWidth(shape.width, profile) * shape.hidden;
+  return profile.kind === "software" ? flops / (1.5 * profile.parallelGroups) : 2000 + flops / 1000;
 }
 
 export function ceilTo(value: number, multiple: number): number {
