@@ -14,6 +14,7 @@ const python = (script, backend) => ({ script, backend, runtime: "python", nodeF
 
 /** Every peer by the name used on the command line and in the table. */
 export const PEERS = {
+  deeplimit: js("deeplimit.mjs", "webgpu"),
   handwritten: js("handwritten_js.mjs", "cpu"),
   "tfjs-cpu": js("tfjs.mjs", "cpu"),
   "tfjs-wasm": js("tfjs.mjs", "wasm"),

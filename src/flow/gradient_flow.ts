@@ -6,6 +6,7 @@ import { Recorder } from "../gpu/recorder.ts";
 import type { DensePass, GradientPart } from "../model/dense_pass.ts";
 import type { DenseStack, GroupName, ParameterGroup } from "../model/dense_stack.ts";
 import { BOSH3, EULER, HEUN, RK4, type Tableau } from "../ode/tableaus.ts";
+import { ceilTo } from "../plan/dense.ts";
 
 export type FlowStatus = "running" | "done" | "diverged" | "cancelled";
 
@@ -101,7 +102,8 @@ export class GradientFlow {
     for (const group of this.#trained) {
       const { name, floats } = group;
       const bytes = 4 * floats;
-      if (!this.#fused) this.#gradients.set(name, stack.gpu.tensor(`gradients of ${name}`, stages * bytes));
+      if (!this.#fused)
+        this.#gradients.set(name, stack.gpu.tensor(`gradients of ${name}`, 4 * stages * stageFloats(group)));
       if (stages > 1) this.#bases.set(name, stack.gpu.tensor(`base of ${name}`, bytes));
       if (config.optimiser !== "descent")
         this.#moments.set(name, [
@@ -336,7 +338,7 @@ export class GradientFlow {
       this.#kernels["gradient"]!,
       {
         partials: part.partials,
-        grad: { tensor: gradients, offset: 4 * (stage * group.floats + part.firstFloat), bytes: 4 * part.floats },
+        grad: { tensor: gradients, offset: 4 * (stage * stageFloats(group) + part.firstFloat), bytes: 4 * part.floats },
       },
       {
         count4: part.floats / 4,
@@ -429,7 +431,7 @@ export class GradientFlow {
         {
           gradient: {
             tensor: this.#gradients.get(group.name)!,
-            offset: 4 * stage * group.floats,
+            offset: 4 * stage * stageFloats(group),
             bytes: 4 * group.floats,
           },
           y: this.#normScales.get(group.name)!,
@@ -456,7 +458,7 @@ export class GradientFlow {
         },
         {
           count4: group.floats / 4,
-          stride4: group.floats / 4,
+          stride4: stageFloats(group) / 4,
           layer4: this.#layerFloats(group) / 4,
           layers: this.#layers(group),
           initial4: group.initialFloats / 4,
@@ -539,7 +541,7 @@ export class GradientFlow {
         },
         {
           count4: group.floats / 4,
-          stride4: group.floats / 4,
+          stride4: stageFloats(group) / 4,
           layer4: this.#layerFloats(group) / 4,
           layers: this.#layers(group),
           stages: error.length,
@@ -588,8 +590,9 @@ export class GradientFlow {
   async #diverge(step: number, loss: number, atStart: boolean): Promise<void> {
     this.#status = "diverged";
     this.#divergedAt = { step, loss };
-    const good = atStart ? this.#backups[0]! : this.#backups[1]!;
-    if (good.step < 0) return; // the very first state is bad: there is nothing better to return to
+    const [older, newer] = this.#backups;
+    // When the very first state is the bad one, there is nothing better to return to than itself.
+    const good = atStart && older!.step >= 0 ? older! : newer!;
     for (const [name, tensor] of good.tensors) {
       const group = this.stack.groups[name];
       this.recorder.copy({ tensor }, { tensor: group.change }, 4 * group.floats);
@@ -613,4 +616,9 @@ export class GradientFlow {
   #layerFloats(group: ParameterGroup): number {
     return group.floats / this.#layers(group);
   }
+}
+
+/** Floats from the gradient of one stage to the next: bindings begin at multiples of 256 bytes. */
+function stageFloats(group: ParameterGroup): number {
+  return ceilTo(group.floats, 64);
 }

@@ -28,7 +28,7 @@ export interface KernelTime {
  */
 export class Recorder {
   readonly #gpu: Gpu;
-  readonly #params: GPUBuffer;
+  readonly #params: Tensor;
   readonly #staging = new ArrayBuffer(PARAMS_SLOTS * SLOT_BYTES);
   readonly #view = new DataView(this.#staging);
   readonly #mapPool = new Map<number, GPUBuffer[]>();
@@ -44,11 +44,7 @@ export class Recorder {
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
-    this.#params = gpu.device.createBuffer({
-      label: "params",
-      size: PARAMS_SLOTS * SLOT_BYTES,
-      usage: BUFFER_USAGE.UNIFORM | BUFFER_USAGE.COPY_DST,
-    });
+    this.#params = gpu.tensor("params", PARAMS_SLOTS * SLOT_BYTES, BUFFER_USAGE.UNIFORM);
   }
 
   get gpu(): Gpu {
@@ -68,8 +64,9 @@ export class Recorder {
     const { facts } = kernel;
     const [x, y = 1, z = 1] = grid;
     if (x * y * z === 0) return;
-    let key = `${kernel.id}`;
-    const tensors: number[] = [];
+    // Bind groups hold this recorder's params: another recorder's are of no use, and they die with them.
+    let key = `${kernel.id}|${this.#params.id}`;
+    const tensors: number[] = [this.#params.id];
     let given = 0;
     for (const { name, access } of facts.bindings) {
       if (access === "uniform") continue;
@@ -124,7 +121,7 @@ export class Recorder {
     this.#closePass();
     if (!this.#encoder) return;
     if (this.#slots > 0)
-      this.#gpu.device.queue.writeBuffer(this.#params, 0, this.#staging, 0, this.#slots * SLOT_BYTES);
+      this.#gpu.device.queue.writeBuffer(this.#params.buffer, 0, this.#staging, 0, this.#slots * SLOT_BYTES);
     this.#profile?.resolve(this.#encoder);
     this.#gpu.device.queue.submit([this.#encoder.finish()]);
     this.submits++;
@@ -160,7 +157,7 @@ export class Recorder {
 
   /** Frees the recorder's own buffers. */
   destroy(): void {
-    this.#params.destroy();
+    this.#gpu.release(this.#params);
     for (const pool of this.#mapPool.values()) for (const buffer of pool) buffer.destroy();
     this.#mapPool.clear();
   }
@@ -190,7 +187,7 @@ export class Recorder {
       layout: kernel.layout,
       entries: kernel.facts.bindings.map(({ name, index, access }) => {
         if (access === "uniform")
-          return { binding: index, resource: { buffer: this.#params, size: kernel.facts.paramsBytes } };
+          return { binding: index, resource: { buffer: this.#params.buffer, size: kernel.facts.paramsBytes } };
         const { tensor, offset = 0, bytes } = asRange(bindings[name])!;
         return { binding: index, resource: { buffer: tensor.buffer, offset, size: bytes ?? tensor.bytes - offset } };
       }),

@@ -2,7 +2,7 @@ import { ACTIVATIONS, LOSSES, type Loss } from "../config/dense.ts";
 import { ConfigError } from "../config/errors.ts";
 import type { Gpu, Tensor } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
-import type { Range, Recorder } from "../gpu/recorder.ts";
+import { type Range, Recorder } from "../gpu/recorder.ts";
 import { type DensePlan, type DensePlanOptions, planDense, type Segment } from "../plan/dense.ts";
 import type { DenseStack, GroupName } from "./dense_stack.ts";
 
@@ -28,12 +28,16 @@ export interface GradientPart {
   readonly scales: { readonly w: number; readonly v: number };
 }
 
+const CALIBRATION_LAYERS = 32;
+/** Time of a layer's adjoint over its forward pass: 2.2 on SwiftShader 5.0 (2026-11-23). */
+const ADJOINT_TO_FORWARD = 2.5;
+
 type MatmulEpilogue = 0 | 1 | 2 | 3 | 4;
 
 /** Forward, loss and adjoint of a stack on one batch of n rows, with the states they need. */
 export class DensePass {
   readonly stack: DenseStack;
-  readonly plan: DensePlan;
+  plan: DensePlan;
   readonly loss: Loss;
   readonly #gpu: Gpu;
   readonly #tensors: Record<string, Tensor> = {};
@@ -105,7 +109,33 @@ export class DensePass {
     pass.#tensors["partialsB"] = gpu.tensor("partials of B", 4 * stack.groups.B.floats);
     gpu.write(pass.#tensor("input"), data.inputs);
     gpu.write(pass.#tensor("target"), data.targets);
+    await pass.#calibrate(options);
     return pass;
+  }
+
+  /**
+   * Times a few layers on the device; where a layer is slower than the plan's estimate, segments become shorter, so that
+   * no dispatch outlasts its time budget. Segments carry their states exactly: their length changes no bit.
+   */
+  async #calibrate(options: Omit<DensePlanOptions, "rows">): Promise<void> {
+    const { plan } = this;
+    if (plan.states === "recomputed" && options.training) return;
+    const recorder = new Recorder(this.#gpu);
+    const layers = Math.min(CALIBRATION_LAYERS, plan.segments[0]!.count);
+    let milliseconds = Number.POSITIVE_INFINITY;
+    for (let run = 0; run < 2; run++) {
+      const start = performance.now();
+      this.#walk(recorder, { first: 0, count: layers }, 0, 0);
+      recorder.submit();
+      await this.#gpu.settle();
+      milliseconds = Math.min(milliseconds, performance.now() - start);
+    }
+    recorder.clear({ tensor: this.#tensor("states"), bytes: 4 * plan.slotFloats });
+    recorder.submit();
+    recorder.destroy();
+    const nanosecondsPerLayer = ((options.training ? ADJOINT_TO_FORWARD : 1) * 1e6 * milliseconds) / layers;
+    const measured = planDense(plan.shape, this.#gpu.profile, { ...options, rows: plan.rows, nanosecondsPerLayer });
+    if (measured.segments[0]!.count < plan.segments[0]!.count) this.plan = measured;
   }
 
   /** Bytes of this pass on the device. */
