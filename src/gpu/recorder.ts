@@ -168,8 +168,8 @@ export class Recorder {
     if (names.length !== facts.params.length)
       throw new KernelError(kernel.name, `params are ${facts.params.map((p) => p.name)}, got ${names}`);
     if (facts.paramsBytes === 0) return 0;
-    if (this.#slots === PARAMS_SLOTS)
-      throw new KernelError(kernel.name, `more than ${PARAMS_SLOTS} dispatches in one submit`);
+    // A matrix product a layer needs thousands of dispatches a step; the queue keeps their order over submits.
+    if (this.#slots === PARAMS_SLOTS) this.submit();
     const base = this.#slots++ * SLOT_BYTES;
     for (const { name, offset, type } of facts.params) {
       const value = params[name];

@@ -48,7 +48,7 @@ function measuredText(claim: Claim): string {
 }
 
 /** Words into lines of at most `width` characters; a longer word is cut. */
-function wrap(text: string, width: number): string[] {
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(/\s+/).filter((part) => part !== "")) {

@@ -1,9 +1,10 @@
 /** A record → the files of a run's directory, and back. Node only. */
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { DataError, show } from "../config/errors.ts";
 import type { Figure, RunRecord, Table } from "../experiment/record.ts";
 import { chartSpec, renderSvg } from "./chart.ts";
+import { writeFileAtomic } from "./files.ts";
 import { renderHtml } from "./html.ts";
 import { renderPng } from "./png.ts";
 import { runRecordSchema } from "./record_schema.ts";
@@ -74,25 +75,6 @@ export async function readRecord(dir: string): Promise<RunRecord> {
   }
   // The schema types an absent field as possibly undefined; zod leaves absent fields out.
   return parsed.data as RunRecord;
-}
-
-/** Writes beside the target, then renames over it: a reader sees the old file or the new one, and a crash leaves no half of either. */
-export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`);
-  try {
-    await mkdir(dirname(path), { recursive: true });
-    const file = await open(temporary, "w");
-    try {
-      await file.writeFile(data);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
-    throw new DataError(path, `cannot be written: ${messageOf(error)}`);
-  }
 }
 
 function checkNames(record: RunRecord): void {

@@ -1,0 +1,217 @@
+import { join, relative } from "node:path";
+import type { ExperimentResult } from "../../experiment/experiment.ts";
+import type { RunRecord, RunStatus } from "../../experiment/record.ts";
+import { formatBytes, type Gpu } from "../../gpu/device.ts";
+import { DeviceError } from "../../gpu/errors.ts";
+import { type AdapterChoice, openNode } from "../../gpu/node_adapter.ts";
+import { formatSeconds } from "../../report/format.ts";
+import { claimsText } from "../../report/text.ts";
+import { type AnyExperiment, chooseConfig } from "../choose.ts";
+import { environment } from "../environment.ts";
+import { EXIT } from "../exit_code.ts";
+import { progressLine } from "../progress_line.ts";
+import { defaultDirectory, RunDirectory } from "../run_directory.ts";
+import { shellQuote, wantsColor, widthOf } from "../terminal.ts";
+
+export interface RunOptions {
+  readonly preset?: string;
+  readonly set: readonly string[];
+  readonly out?: string;
+  readonly adapter: AdapterChoice;
+  readonly resume?: boolean;
+  readonly force?: boolean;
+  readonly check?: boolean;
+  readonly quiet?: boolean;
+}
+
+/**
+ * `deeplimit run`: runs an experiment into a directory and says what came out.
+ * @returns the exit code
+ * @throws ConfigError, DataError, DeviceError: nothing was run, or the reason why it stopped
+ */
+export async function run(experiment: AnyExperiment, options: RunOptions): Promise<number> {
+  const { preset, config } = chooseConfig(experiment, options);
+  const mode = { resume: options.resume === true, force: options.force === true };
+  const path = options.out ?? (await defaultDirectory(experiment.name, preset, mode));
+  const directoryOptions = { experiment: experiment.name, preset, config, ...mode };
+  if (options.out === undefined && !mode.resume && /-\d+$/.test(path) && !options.quiet)
+    process.stderr.write(
+      `Earlier runs are kept; this one goes to ${path} (--resume continues the newest, --force replaces the first).\n`,
+    );
+  // Before the device is opened, and again when the directory is: a refusal should take no time and change nothing.
+  await RunDirectory.check(path, directoryOptions);
+
+  const { gpu, notice } = await openNode({ adapter: options.adapter });
+  if (notice !== undefined) process.stderr.write(`${notice}\n`);
+  const stop = stopOnSignal();
+  try {
+    const directory = await RunDirectory.open(path, directoryOptions);
+    return await runInto(directory, experiment, config, gpu, options, stop);
+  } finally {
+    stop.release();
+    gpu.close();
+  }
+}
+
+async function runInto(
+  directory: RunDirectory,
+  experiment: AnyExperiment,
+  config: unknown,
+  gpu: Gpu,
+  options: RunOptions,
+  stop: Stop,
+): Promise<number> {
+  const { preset } = directory.run;
+  const say = (text: string) => {
+    if (!options.quiet) process.stderr.write(`${text}\n`);
+  };
+  const kept = await directory.countCells();
+  say(
+    `${experiment.name} (${preset}) on ${gpu.name} → ${directory.path}${kept > 0 ? `, ${kept} cells are finished` : ""}`,
+  );
+
+  const command = commandLine(experiment.name, preset, options);
+  const progress = options.quiet ? undefined : progressLine(process.stderr);
+  stop.onFirst(() => {
+    progress?.stop();
+    say("\nStopping after this step. Press Ctrl-C again to quit at once.");
+  });
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000;
+  let result: ExperimentResult;
+  try {
+    result = await experiment.run({
+      gpu,
+      config,
+      preset,
+      signal: stop.signal,
+      cells: directory,
+      progress: (at) => {
+        if (!stop.signal.aborted) progress?.update(at);
+      },
+      check: options.check === true,
+    });
+  } catch (error) {
+    const status = deviceStatus(error);
+    const cells = status === undefined ? 0 : await directory.countCells();
+    if (status === undefined || cells === 0) {
+      await directory.finish(status ?? "failed", seconds());
+      throw error;
+    }
+    // The tables are the experiment's to make; its finished cells are on disk and the next session takes them up.
+    const notes = [`${cells} finished cells are kept in cells/; --resume continues from them.`];
+    result = { status, statusDetail: (error as Error).message, tables: [], figures: [], claims: [], notes };
+  } finally {
+    progress?.stop();
+  }
+
+  await directory.finish(result.status, seconds());
+  const { sessions } = directory.run;
+  const record: RunRecord = {
+    experiment: experiment.name,
+    title: experiment.title,
+    summary: experiment.summary,
+    preset,
+    ...result,
+    notes:
+      sessions === 1
+        ? result.notes
+        : [
+            ...result.notes,
+            `The run was made in ${sessions} sessions; its wall time is the sum of those that ended in order.`,
+          ],
+    config: config as Record<string, unknown>,
+    environment: environment(gpu, command),
+    seconds: directory.run.seconds,
+    command,
+  };
+  // Vega takes half a second to load: only now is it needed.
+  const { REPORT_FILE, writeReport } = await import("../../report/write.ts");
+  await writeReport(directory.path, record);
+  const report = relative("", join(directory.path, REPORT_FILE)) || REPORT_FILE;
+  printSummary(record, gpu, report, options.quiet === true);
+  return exitCode(record, directory.path, experiment.name, options);
+}
+
+function printSummary(record: RunRecord, gpu: Gpu, report: string, quiet: boolean): void {
+  const out = process.stdout;
+  if (quiet) {
+    out.write(`${report}\n`);
+    return;
+  }
+  if (record.claims.length > 0)
+    out.write(`\n${claimsText(record.claims, { width: widthOf(out), color: wantsColor(out) })}\n`);
+  const facts = [
+    ["report", report],
+    ["wall time", formatSeconds(record.seconds)],
+    ["peak device memory", formatBytes(gpu.peakBytes)],
+  ] as const;
+  out.write(`\n${facts.map(([name, value]) => `${name.padEnd(20)}${value}`).join("\n")}\n`);
+}
+
+/** One line on stderr and a code other than 0 for every end but a good one. */
+function exitCode(record: RunRecord, path: string, name: string, options: RunOptions): number {
+  const detail = record.statusDetail === undefined ? "" : `: ${record.statusDetail.split("\n")[0]}`;
+  const out = options.out === undefined && !/-\d+$/.test(path) ? "" : ` --out ${shellQuote(path)}`;
+  const again = `deeplimit run ${name} --preset ${record.preset}${settingsText(options)}${out} --resume`;
+  switch (record.status) {
+    case "done":
+      return EXIT.ok;
+    case "cancelled":
+      process.stderr.write(`Stopped. Continue with: ${again}\n`);
+      return EXIT.interrupted;
+    case "diverged":
+      process.stderr.write(`error: the run diverged${detail}\n`);
+      return EXIT.failure;
+    case "device_lost":
+      process.stderr.write(`error: the device was lost${detail}; continue with: ${again}\n`);
+      return EXIT.failure;
+    case "out_of_memory":
+      process.stderr.write(`error: out of device memory${detail}\n`);
+      return EXIT.failure;
+  }
+}
+
+function deviceStatus(error: unknown): Extract<RunStatus, "device_lost" | "out_of_memory"> | undefined {
+  if (!(error instanceof DeviceError)) return undefined;
+  return error.kind === "device_lost" || error.kind === "out_of_memory" ? error.kind : undefined;
+}
+
+/** The command that makes the run again, as it would be typed. */
+function commandLine(name: string, preset: string, options: RunOptions): string {
+  const adapter = options.adapter === "auto" ? "" : ` --adapter ${options.adapter}`;
+  return `deeplimit run ${name} --preset ${preset}${settingsText(options)}${adapter}${options.check ? " --check" : ""}`;
+}
+
+function settingsText(options: RunOptions): string {
+  return options.set.map((setting) => ` --set ${shellQuote(setting)}`).join("");
+}
+
+interface Stop {
+  readonly signal: AbortSignal;
+  onFirst(listener: () => void): void;
+  release(): void;
+}
+
+/** The first SIGINT or SIGTERM aborts the signal, the second ends the process. */
+function stopOnSignal(): Stop {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const handle = (name: NodeJS.Signals) => {
+    if (signal.aborted) process.exit(name === "SIGTERM" ? EXIT.terminated : EXIT.interrupted);
+    controller.abort();
+  };
+  process.on("SIGINT", handle);
+  process.on("SIGTERM", handle);
+  return {
+    signal,
+    onFirst(listener) {
+      if (signal.aborted) listener();
+      else signal.addEventListener("abort", listener, { once: true });
+    },
+    release() {
+      process.off("SIGINT", handle);
+      process.off("SIGTERM", handle);
+    },
+  };
+}

@@ -1,0 +1,174 @@
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { ConfigError, DataError } from "../config/errors.ts";
+import { PRESETS } from "../experiment/experiment.ts";
+import { DeviceError, KernelError } from "../gpu/errors.ts";
+import { ADAPTER_CHOICES } from "../gpu/node_adapter.ts";
+import { type AnyExperiment, chooseExperiment } from "./choose.ts";
+import { type DoctorOptions, doctor } from "./commands/doctor.ts";
+import { listText } from "./commands/list.ts";
+import { type PlanOptions, PROFILES, planText } from "./commands/plan.ts";
+import { type RunOptions, run } from "./commands/run.ts";
+import { EXIT } from "./exit_code.ts";
+import { suggestion } from "./nearest.ts";
+import { packageFacts } from "./package_facts.ts";
+import { widthOf } from "./terminal.ts";
+
+/**
+ * The command line as a function: parses, runs one command, prints errors as one line.
+ * @param argv arguments after the program's name
+ * @returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted
+ */
+export async function main(argv: readonly string[], experiments: readonly AnyExperiment[]): Promise<number> {
+  let code: number = EXIT.ok;
+  const program = buildProgram(experiments, (result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return code;
+  } catch (error) {
+    return report(error);
+  }
+}
+
+/** Commander leaves out `set` when no `--set` is given. */
+type Unlisted<T extends { set: readonly string[] }> = Omit<T, "set"> & Partial<Pick<T, "set">>;
+
+function buildProgram(experiments: readonly AnyExperiment[], done: (code: number) => void): Command {
+  const print = (text: string) => process.stdout.write(`${text}\n`);
+  const names = experiments.map(({ name }) => name);
+  const experiment = () => new Argument("<experiment>", "name of an experiment, see `deeplimit list`");
+  const preset = () =>
+    new Option("--preset <name>", `size of the experiment: ${PRESETS.join(", ")} (default: the experiment's own)`);
+  const set = () =>
+    new Option(
+      "--set <key=value>",
+      "change a field of the preset, e.g. rate=0.1 or depths=16,64; repeatable",
+    ).argParser((value: string, before: readonly string[] = []) => [...before, value]);
+  const adapter = () =>
+    new Option("--adapter <kind>", "device: auto, hardware or software; auto takes hardware if there is any")
+      .default("auto", "auto")
+      .argParser(oneOf(ADAPTER_CHOICES));
+  const example = names[0] ?? "EXPERIMENT";
+
+  const program = new Command("deeplimit")
+    .description("Very deep residual networks by gradient flow, on the GPU.")
+    .version(packageFacts().version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print help")
+    .helpCommand("help [command]", "print help on a command")
+    .addHelpText(
+      "after",
+      `
+Examples:
+${examples([
+  ["deeplimit list", "what can be run"],
+  [`deeplimit plan ${example} --preset paper`, "memory and work, without a GPU"],
+  [`deeplimit run ${example} --preset smoke`, `into runs/${example}-smoke`],
+  [`deeplimit run ${example} --resume`, "continue after Ctrl-C"],
+  ["deeplimit doctor", "is there a usable device?"],
+])}
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
+DEEPLIMIT_DEBUG=1 prints stack traces.`,
+    );
+
+  program
+    .command("list")
+    .description("list the experiments and their presets")
+    .action(() => {
+      print(listText(experiments, widthOf(process.stdout)));
+    });
+
+  program
+    .command("plan")
+    .description("print what a run would do: configuration, trainings, memory, work")
+    .addArgument(experiment())
+    .addOption(preset())
+    .addOption(set())
+    .addOption(
+      new Option("--profile <name>", "device to plan for: default (limits that every WebGPU offers) or software")
+        .default("default", "default")
+        .argParser(oneOf(Object.keys(PROFILES))),
+    )
+    .option("--json", "print JSON")
+    .action((name: string, options: Unlisted<PlanOptions>) => {
+      print(planText(chooseExperiment(experiments, name), { set: [], ...options }, widthOf(process.stdout)));
+    });
+
+  program
+    .command("run")
+    .description("run an experiment and write its report")
+    .addArgument(experiment())
+    .addOption(preset())
+    .addOption(set())
+    .option("--out <dir>", "directory of the run (default: runs/EXPERIMENT-PRESET, or with the next free number)")
+    .addOption(adapter())
+    .option("--resume", "continue the run in the directory (without --out: the newest one)")
+    .addOption(new Option("--force", "replace the run in the directory; other files stay").conflicts("resume"))
+    .option("--check", "compare the first steps with the float64 reference")
+    .option("--quiet", "print only errors and the report's path")
+    .addHelpText(
+      "after",
+      `
+The directory holds report.html, record.json, tables/ (CSV, JSON lines),
+figures/ (SVG, PNG), and what --resume needs: cells/ and checkpoints/.
+Ctrl-C stops the run after the current step and writes what there is.
+
+Examples:
+  deeplimit run ${example} --preset smoke
+  deeplimit run ${example} --set KEY=VALUE --out runs/trial
+  deeplimit run ${example} --resume
+
+\`deeplimit plan ${example}\` prints the keys that --set takes.`,
+    )
+    .action(async (name: string, options: Unlisted<RunOptions>) => {
+      done(await run(chooseExperiment(experiments, name), { set: [], ...options }));
+    });
+
+  program
+    .command("doctor")
+    .description("show the device, why others were refused, and test it")
+    .addOption(adapter())
+    .option("--json", "print JSON")
+    .action(async (options: DoctorOptions) => {
+      done(await doctor(options));
+    });
+
+  // Errors are thrown to `main`, which prints each as one line.
+  for (const command of [program, ...program.commands])
+    command.exitOverride().configureOutput({ outputError: () => {} });
+  return program;
+}
+
+function examples(rows: readonly (readonly [command: string, meaning: string])[]): string {
+  const column = Math.max(...rows.map(([command]) => command.length)) + 2;
+  return rows.map(([command, meaning]) => `  ${command.padEnd(column)}${meaning}`).join("\n");
+}
+
+function oneOf(choices: readonly string[]): (value: string) => string {
+  return (value) => {
+    if (choices.includes(value)) return value;
+    throw new InvalidArgumentError(`It must be one of ${choices.join(", ")}${suggestion(value, choices) || "."}`);
+  };
+}
+
+/** Prints an error as one line and returns the exit code. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
+  // Without a command the help has been printed, and says enough.
+  if (error instanceof CommanderError && error.code === "commander.help") return EXIT.usage;
+  const usage = error instanceof CommanderError || error instanceof ConfigError;
+  const known = usage || error instanceof DataError || error instanceof DeviceError;
+  const message = error instanceof Error ? error.message : String(error);
+  // Commander puts "(Did you mean …?)" on a line of its own.
+  const text = message.replace(/^error: /, "");
+  const line = error instanceof CommanderError ? text.replace(/\s*\n\s*/g, " ") : text.split("\n")[0]!;
+  const prefix = known || error instanceof KernelError ? "" : "internal error: ";
+  const debug = process.env.DEEPLIMIT_DEBUG === "1";
+  const missing = error instanceof CommanderError && error.code === "commander.missingArgument";
+  const hint = missing ? " (see deeplimit list)" : known || debug ? "" : " (DEEPLIMIT_DEBUG=1 shows where)";
+  process.stderr.write(`error: ${prefix}${line}${hint}\n`);
+  if (debug && error instanceof Error && !(error instanceof CommanderError)) process.stderr.write(`${error.stack}\n`);
+  if (debug && error instanceof KernelError && error.source !== undefined) process.stderr.write(`${error.source}\n`);
+  return usage ? EXIT.usage : EXIT.failure;
+}

@@ -1,0 +1,78 @@
+/** deeplimit in the browser and in Node: everything that needs neither files nor an adapter of its own. */
+export {
+  ACTIVATIONS,
+  type Activation,
+  type DenseShape,
+  denseScales,
+  denseShapeSchema,
+  INITIALISATIONS,
+  type Initialisation,
+  LOSSES,
+  type Loss,
+} from "./config/dense.ts";
+export { ConfigError, DataError } from "./config/errors.ts";
+export {
+  clipSchema,
+  FLOW_METHODS,
+  type FlowConfig,
+  type FlowInput,
+  flowSchema,
+  OPTIMISERS,
+  type Schedule,
+  scheduleFactor,
+  scheduleSchema,
+} from "./config/flow.ts";
+export {
+  type CellStore,
+  type Experiment,
+  type ExperimentContext,
+  type ExperimentPlan,
+  type ExperimentResult,
+  PRESETS,
+  type Preset,
+  type Progress,
+} from "./experiment/experiment.ts";
+export type {
+  Axis,
+  Cell,
+  Claim,
+  Column,
+  Figure,
+  RunRecord,
+  RunStatus,
+  Table,
+  Verdict,
+} from "./experiment/record.ts";
+export { type Checkpoint, decodeSafetensors, encodeSafetensors } from "./flow/checkpoint.ts";
+export {
+  type AdvanceOptions,
+  type FlowSnapshot,
+  type FlowState,
+  type FlowStatus,
+  GradientFlow,
+} from "./flow/gradient_flow.ts";
+export {
+  type DepthDistance,
+  type DepthNorms,
+  type GradientNorms,
+  INDEXINGS,
+  type Indexing,
+  Measurements,
+} from "./flow/measurements.ts";
+export { checkpointTraining, restoreTraining } from "./flow/training_checkpoint.ts";
+export { type AdapterFacts, formatBytes, Gpu, type OpenOptions, type Tensor } from "./gpu/device.ts";
+export { DeviceError, type DeviceErrorKind, KernelError } from "./gpu/errors.ts";
+export type { Kernel } from "./gpu/kernel.ts";
+export { type Bindings, type Grid, type KernelTime, type Params, type Range, Recorder } from "./gpu/recorder.ts";
+export { type DenseData, DensePass } from "./model/dense_pass.ts";
+export { type CanonicalWeights, DenseStack, type GroupName, type ParameterGroup } from "./model/dense_stack.ts";
+export {
+  type InitialWeights,
+  type InitialWeightsOptions,
+  initialWeights,
+  type MapInitialisation,
+} from "./model/initialisation.ts";
+export { normalTable, RandomStream } from "./model/random.ts";
+export { type DenseLayout, type DensePlan, type DensePlanOptions, planDense, stackBytes } from "./plan/dense.ts";
+export { DEFAULT_PROFILE, type DeviceProfile, SOFTWARE_PROFILE } from "./plan/device_profile.ts";
+export { KERNEL_NAMES, type KernelName } from "./plan/kernel_name.ts";

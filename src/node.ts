@@ -1,0 +1,15 @@
+/** deeplimit in Node: the browser-safe surface, and adapters, files, experiments and reports. */
+
+export { RunDirectory, type RunDirectoryOptions, type RunFile } from "./cli/run_directory.ts";
+export { type Digits, digitsFile, readDigits } from "./data/digits.ts";
+export { EXPERIMENTS } from "./experiment/index.ts";
+export {
+  ADAPTER_CHOICES,
+  type AdapterAttempt,
+  type AdapterChoice,
+  type OpenNodeOptions,
+  openNode,
+} from "./gpu/node_adapter.ts";
+export * from "./index.ts";
+export { claimsText, type TextOptions } from "./report/text.ts";
+export { readRecord, writeReport } from "./report/write.ts";

@@ -1,0 +1,308 @@
+import { describe, expect, test } from "vitest";
+import type { DenseShape } from "../../src/config/dense.ts";
+import { packLayers } from "../../src/model/dense_stack.ts";
+import { RandomStream } from "../../src/model/random.ts";
+import { stepNorms } from "../../src/reference/dense.ts";
+import { openTestDevice } from "../support/device.ts";
+import { EPSILON, poisoned, runKernel } from "../support/kernel.ts";
+
+const gpu = await openTestDevice();
+type Floats = Float32Array<ArrayBuffer>;
+const normal = (label: string, length: number): Floats =>
+  new RandomStream(11, label).fillNormal(new Float32Array(length));
+
+/** A stack's initial value and change: W [L,m,q], V [L,q,m] in float64, and both packed by unit. */
+function layers(label: string, depth: number, width: number, hidden: number, tied: boolean, size: number) {
+  const shape = { depth, width, hidden } as DenseShape;
+  const elements = width * hidden;
+  const start = tied ? 1 : depth;
+  const half = 4 * Math.ceil(width / 4);
+  const [w0, v0] = [normal(`${label} W`, start * elements), normal(`${label} V`, start * elements)];
+  const [dw, dv] = [normal(`${label} dW`, depth * elements), normal(`${label} dV`, depth * elements)].map((x) =>
+    x.map((value) => size * value),
+  );
+  const whole = (base: Floats, moved: Floats) =>
+    Float64Array.from({ length: depth * elements }, (_, i) => base[i % base.length] + moved[i]);
+  return {
+    shape,
+    initial: packLayers(shape, start, half, w0, v0),
+    change: packLayers(shape, depth, half, dw, dv),
+    W: whole(w0, dw),
+    V: whole(v0, dv),
+    elements,
+    unit: 2 * half,
+  };
+}
+
+const expectClose = (actual: number, expected: number, relative: number) =>
+  expect(Math.abs(actual - expected)).toBeLessThanOrEqual(relative * Math.abs(expected) + 1e-37);
+
+describe("metric/depth_difference and metric/summary", () => {
+  // Tied with tiny changes is the case of the paper: the differences are far below the rounding of the weights.
+  test.each([
+    { depth: 1, width: 4, hidden: 2, tied: true, size: 1 },
+    { depth: 2, width: 3, hidden: 5, tied: true, size: 1e-7 },
+    { depth: 33, width: 5, hidden: 3, tied: true, size: 1e-7 },
+    { depth: 33, width: 16, hidden: 17, tied: false, size: 1 },
+  ])("%o", async ({ depth, width, hidden, tied, size }) => {
+    const stack = layers("stack", depth, width, hidden, tied, size);
+    const layer = stack.unit * hidden;
+    const { y } = await runKernel(
+      gpu,
+      "metric/depth_difference",
+      {},
+      { initial: stack.initial, change: stack.change, y: poisoned(4 * depth) },
+      ["y"],
+      { depth, layer4: layer / 4, unit4: stack.unit / 4, initial4: stack.initial.length / 4 },
+      [Math.min(depth, 7)],
+    );
+    // A squared norm of `layer` terms: two roundings a term and the sum of the terms.
+    const relative = EPSILON * (layer / 32 + 32 + 8);
+    const square = (z: Float64Array, k: number, other?: number) => {
+      let sum = 0;
+      for (let i = 0; i < stack.elements; i++) {
+        const value = z[k * stack.elements + i];
+        sum += (other === undefined ? value : z[other * stack.elements + i] - value) ** 2;
+      }
+      return sum;
+    };
+    for (let k = 0; k < depth; k++) {
+      const last = k === depth - 1;
+      // Untied differences round at the size of the initial values, which is that of the differences here.
+      const differenceRelative = relative + 8 * EPSILON;
+      if (last) expect([...y.slice(4 * k, 4 * k + 2)]).toEqual([0, 0]);
+      else {
+        // float64 weights lose 1e-9 of changes of 1e-7.
+        expectClose(y[4 * k], square(stack.W, k, k + 1), differenceRelative + (size < 1 ? 1e-8 : 0));
+        expectClose(y[4 * k + 1], square(stack.V, k, k + 1), differenceRelative + (size < 1 ? 1e-8 : 0));
+      }
+      expectClose(y[4 * k + 2], square(stack.W, k), relative);
+      expectClose(y[4 * k + 3], square(stack.V, k), relative);
+    }
+    const { y: summary } = await runKernel(
+      gpu,
+      "metric/summary",
+      {},
+      { x: y, y: poisoned(4 * 5) },
+      ["y"],
+      { count: depth, at: 1 },
+      [1],
+    );
+    const norms = stepNorms(stack.V, stack.W, stack.shape);
+    const sumRelative = relative + EPSILON * (depth + 8) + 1e-8;
+    const [top, total, squares] = [4, 8, 12].map((at) => summary.slice(at, at + 4));
+    for (const [component, expected] of [
+      [0, norms.W],
+      [1, norms.V],
+    ] as const) {
+      expectClose(top[component], expected.max, sumRelative);
+      expectClose(total[component], expected.mean * (depth - 1), sumRelative);
+      expectClose(squares[component], expected.sumOfSquares, sumRelative);
+    }
+    // The rest of y is untouched.
+    expect([...summary.slice(0, 4), ...summary.slice(16)]).toEqual([...poisoned(8)]);
+  });
+
+  test("tied layers that did not move differ by exactly nothing", async () => {
+    const stack = layers("stack", 4, 6, 5, true, 0);
+    const { y } = await runKernel(
+      gpu,
+      "metric/depth_difference",
+      {},
+      { initial: stack.initial, change: stack.change, y: poisoned(16) },
+      ["y"],
+      {
+        depth: 4,
+        layer4: (stack.unit * 5) / 4,
+        unit4: stack.unit / 4,
+        initial4: stack.initial.length / 4,
+      },
+      [4],
+    );
+    for (let k = 0; k < 4; k++) expect([...y.slice(4 * k, 4 * k + 2)]).toEqual([0, 0]);
+  });
+});
+
+describe("metric/depth_distance", () => {
+  const pairs = [
+    [1, 1],
+    [1, 5],
+    [2, 8],
+    [5, 17],
+    [7, 7],
+    [16, 3],
+    [13, 64],
+  ] as const;
+  test.each(
+    ([0, 1] as const).flatMap((indexing) => pairs.map(([depth, reference]) => ({ indexing, depth, reference }))),
+  )("%o", async ({ indexing, depth, reference }) => {
+    const [width, hidden] = [6, 7];
+    const stack = layers("stack", depth, width, hidden, true, 0.1);
+    const other = layers("reference", reference, width, hidden, depth % 2 === 0, 0.1);
+    const layer = stack.unit * hidden;
+    const count = indexing === 0 ? reference : depth;
+    const { y } = await runKernel(
+      gpu,
+      "metric/depth_distance",
+      { INDEXING: indexing },
+      {
+        initial: stack.initial,
+        change: stack.change,
+        reference_initial: other.initial,
+        reference_change: other.change,
+        y: poisoned(4 * count),
+      },
+      ["y"],
+      {
+        depth,
+        reference_depth: reference,
+        layer4: layer / 4,
+        unit4: stack.unit / 4,
+        initial4: stack.initial.length / 4,
+        reference_initial4: other.initial.length / 4,
+      },
+      [Math.min(count, 5)],
+    );
+    const relative = EPSILON * (layer / 32 + 32 + 16);
+    for (let i = 0; i < count; i++) {
+      const k = indexing === 0 ? (reference === 1 ? 0 : Math.floor((i * (depth - 1)) / (reference - 1))) : i;
+      const j = indexing === 0 ? i : Math.floor((i * reference) / depth);
+      const distance = (a: Float64Array, b: Float64Array) => {
+        let sum = 0;
+        for (let e = 0; e < stack.elements; e++) sum += (a[k * stack.elements + e] - b[j * stack.elements + e]) ** 2;
+        return sum;
+      };
+      expectClose(y[4 * i], distance(stack.W, other.W), relative);
+      expectClose(y[4 * i + 1], distance(stack.V, other.V), relative);
+      expect([y[4 * i + 2], y[4 * i + 3]]).toEqual([0, 0]);
+    }
+  });
+});
+
+test.each([0, 1, 31, 32, 33, 1000])("metric/sum of %d pairs", async (count) => {
+  const x = normal("sum", 2 * Math.max(1, count));
+  const { y } = await runKernel(gpu, "metric/sum", {}, { x, y: poisoned(6) }, ["y"], { count, at: 1 }, [1]);
+  for (const part of [0, 1]) {
+    let sum = 0;
+    let size = 0;
+    for (let i = 0; i < count; i++) {
+      sum += x[2 * i + part];
+      size += Math.abs(x[2 * i + part]);
+    }
+    expect(Math.abs(y[2 + part] - sum)).toBeLessThanOrEqual(EPSILON * (count / 32 + 33) * size);
+  }
+  expect([y[0], y[1], y[4], y[5]]).toEqual([...poisoned(4)]);
+});
+
+test.each([4, 124, 128, 132, 4000])("metric/sum_squares of %d numbers", async (count) => {
+  const x = normal("squares", count);
+  const groups = 3;
+  const { partial } = await runKernel(
+    gpu,
+    "metric/sum_squares",
+    {},
+    { x, partial: poisoned(2 * (groups + 2)) },
+    ["partial"],
+    { count4: count / 4, at: 1, factor: 2.5 },
+    [groups],
+  );
+  const total = [0, 1, 2].reduce((sum, g) => sum + partial[2 + 2 * g], 0);
+  expectClose(total, 2.5 * x.reduce((sum, value) => sum + value * value, 0), EPSILON * (count / 384 + 40));
+  expect([0, 1, 2].map((g) => partial[3 + 2 * g])).toEqual([0, 0, 0]);
+  expect([partial[0], partial[1], partial[8], partial[9]]).toEqual([...poisoned(4)]);
+});
+
+test("flow/norm_scale projects each layer on the ball", async () => {
+  const [layerCount, layer, at] = [5, 4 * 37, 2];
+  const gradient = normal("gradient", layerCount * layer).map((value, i) => value * 10 ** -Math.floor(i / layer));
+  gradient.fill(0, 4 * layer); // a layer with gradient zero keeps scale 1
+  const { y } = await runKernel(
+    gpu,
+    "flow/norm_scale",
+    {},
+    { gradient, y: poisoned(layerCount + 4) },
+    ["y"],
+    { layers: layerCount, layer4: layer / 4, at, factor: 3, bound: 2 },
+    [2],
+  );
+  for (let k = 0; k < layerCount; k++) {
+    const norm = 3 * Math.hypot(...gradient.slice(k * layer, (k + 1) * layer));
+    expectClose(y[at + k], Math.min(1, 2 / norm), EPSILON * 50);
+  }
+  expect(y[at]).toBeLessThan(1);
+  expect(y[at + 4]).toBe(1);
+  expect([y[0], y[1], y[7], y[8]]).toEqual([...poisoned(4)]);
+});
+
+describe.each([false, true])("Runge–Kutta stages, norm clip %s", (clipNorm) => {
+  const [layerCount, layer, stages, stride] = [3, 4 * 11, 7, 4 * 40];
+  const count = layerCount * layer;
+  const base = normal("base", count);
+  const gradients = normal("gradients", stages * stride);
+  const normScale = Float32Array.from({ length: stages * layerCount }, (_, i) => 1 / (1 + (i % 4)));
+  const initial = normal("initial", layer);
+  const [factor, clip] = [3, 4];
+  const coefficients = [0.1, -0.2, 0.3, 0.05, -0.07, 0.11, 0.13];
+  const velocity = (s: number, i: number) => {
+    const v = -factor * gradients[s * stride + i] * (clipNorm ? normScale[s * layerCount + Math.floor(i / layer)] : 1);
+    return Math.min(clip, Math.max(-clip, v));
+  };
+  const shared = { count4: count / 4, stride4: stride / 4, layer4: layer / 4, layers: layerCount, factor, clip };
+
+  test.each([1, 2, 4, 7])("flow/combine of %d stages", async (used) => {
+    const { change, weights } = await runKernel(
+      gpu,
+      "flow/combine",
+      { CLIP_NORM: clipNorm },
+      { base, gradients, norm_scale: normScale, initial, change: poisoned(count), weights: poisoned(count) },
+      ["change", "weights"],
+      {
+        ...shared,
+        initial4: layer / 4,
+        stages: used,
+        ...Object.fromEntries(coefficients.map((c, s) => [`c${s}`, c])),
+      },
+      [1],
+    );
+    for (let i = 0; i < count; i++) {
+      let expected = base[i];
+      let size = Math.abs(base[i]);
+      for (let s = 0; s < used; s++) {
+        expected += coefficients[s] * velocity(s, i);
+        size += Math.abs(coefficients[s] * velocity(s, i));
+      }
+      expect(Math.abs(change[i] - expected)).toBeLessThanOrEqual(EPSILON * (used + 5) * size);
+      expect(weights[i]).toBe(Math.fround(initial[i % layer] + change[i]));
+    }
+  });
+
+  test("flow/stage_error of 4 stages", async () => {
+    const change = normal("change", count);
+    const [atol, rtol, groups, at] = [1e-3, 1e-2, 2, 1];
+    const { partial } = await runKernel(
+      gpu,
+      "flow/stage_error",
+      { CLIP_NORM: clipNorm },
+      { base, change, gradients, norm_scale: normScale, partial: poisoned(2 * (groups + 2)) },
+      ["partial"],
+      { ...shared, stages: 4, at, atol, rtol, ...Object.fromEntries(coefficients.map((d, s) => [`d${s}`, d])) },
+      [groups],
+    );
+    let expected = 0;
+    let size = 0; // the sum with every cancellation within e undone
+    for (let i = 0; i < count; i++) {
+      const scale = atol + rtol * Math.max(Math.abs(base[i]), Math.abs(change[i]));
+      const terms = [0, 1, 2, 3].map((s) => coefficients[s] * velocity(s, i));
+      expected += (terms.reduce((a, b) => a + b) / scale) ** 2;
+      size += (terms.reduce((a, b) => a + Math.abs(b), 0) / scale) ** 2;
+    }
+    const total = partial[2] + partial[4];
+    expect(Math.abs(total - expected)).toBeLessThanOrEqual(EPSILON * 60 * size);
+    expect([partial[0], partial[1], partial[3], partial[5], partial[6], partial[7]]).toEqual([
+      ...poisoned(2),
+      0,
+      0,
+      ...poisoned(2),
+    ]);
+  });
+});

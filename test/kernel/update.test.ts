@@ -1,0 +1,190 @@
+import { describe, expect, test } from "vitest";
+import { OPTIMISERS } from "../../src/config/flow.ts";
+import { RandomStream } from "../../src/model/random.ts";
+import { optimiserState, optimiserStep } from "../../src/reference/optimisers.ts";
+import { openTestDevice } from "../support/device.ts";
+import { EPSILON, poisoned, runKernel } from "../support/kernel.ts";
+
+const gpu = await openTestDevice();
+const STEPS = 3;
+const NO_CLIP = 3.4e38;
+
+interface Case {
+  readonly layers: number;
+  /** Floats of a unit (first half W, second V) and units a layer. */
+  readonly unit: number;
+  readonly units: number;
+  readonly groups: number;
+  readonly tied: boolean;
+  readonly clip: number;
+  readonly clipNorm: boolean;
+  readonly decay: number;
+}
+const BASE: Case = { layers: 3, unit: 8, units: 5, groups: 1, tied: true, clip: NO_CLIP, clipNorm: false, decay: 0 };
+const CASES: readonly Case[] = [
+  BASE,
+  { ...BASE, tied: false, groups: 4, decay: 0.02 },
+  { ...BASE, layers: 1, unit: 16, units: 1, groups: 3, clip: 0.5 },
+  // More numbers than one dispatch of one group takes in a trip.
+  { ...BASE, layers: 7, unit: 24, units: 13, groups: 2, clip: 0.8, decay: 0.1 },
+  { ...BASE, groups: 2, tied: false, clipNorm: true, clip: 1, decay: 0.05 },
+];
+
+describe.each(OPTIMISERS)("%s", (optimiser) => {
+  test.each(CASES)("%o", async ({ layers, unit, units, groups, tied, clip, clipNorm, decay }) => {
+    const layer = unit * units;
+    const count = layers * layer;
+    const stream = new RandomStream(count, optimiser);
+    const settings = { optimiser, momentum: 0.9, weightDecay: decay, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
+    const initial = stream.fillNormal(new Float32Array(tied ? layer : count));
+    const normScale = Float32Array.from({ length: clipNorm ? layers : 4 }, (_, i) => 1 / (i + 1));
+    const scales = { w: 0.3, v: 0.7 };
+    const factor = layers;
+    const rate = 0.05;
+    let change = new Float32Array(count);
+    let weights = Float32Array.from({ length: count }, (_, i) => initial[i % initial.length]);
+    let moment1 = new Float32Array(optimiser === "descent" ? 4 : count);
+    let moment2 = new Float32Array(optimiser === "adam" || optimiser === "adamw" ? count : 4);
+    const trueState = optimiserState(count);
+    const truth = Float64Array.from(weights);
+    let directionSize = 0;
+    for (let step = 0; step < STEPS; step++) {
+      const partials = stream.fillNormal(new Float32Array(groups * count), (step + 1) * 100_000);
+      const result = await runKernel(
+        gpu,
+        "flow/update",
+        {
+          OPTIMISER: OPTIMISERS.indexOf(optimiser),
+          CLIP_NORM: clipNorm,
+          TIED: tied,
+          LAYER4: layer / 4,
+          HALF4: unit / 8,
+        },
+        { partials, initial, norm_scale: normScale, change, weights, moment1, moment2 },
+        ["change", "weights", "moment1", "moment2"],
+        {
+          count4: count / 4,
+          groups,
+          scale_w: scales.w,
+          scale_v: scales.v,
+          factor,
+          clip,
+          rate,
+          decay,
+          momentum: settings.momentum,
+          beta1: settings.beta1,
+          beta2: settings.beta2,
+          epsilon: settings.epsilon,
+          correction1: 1 / (1 - settings.beta1 ** (step + 1)),
+          correction2: 1 / (1 - settings.beta2 ** (step + 1)),
+        },
+        [count > 1024 ? 2 : Math.ceil(count / 256)],
+      );
+      const directions = Float64Array.from({ length: count }, (_, i) => {
+        let sum = 0;
+        for (let g = 0; g < groups; g++) sum += partials[g * count + i];
+        const scale = i % unit < unit / 2 ? scales.w : scales.v;
+        const u = factor * scale * sum * (clipNorm ? normScale[Math.floor(i / layer)] : 1);
+        return Math.min(clip, Math.max(-clip, u));
+      });
+      directionSize = directions.reduce((a, b) => Math.max(a, Math.abs(b)), directionSize);
+      optimiserStep(settings, trueState, truth, directions, rate);
+      ({ change, weights, moment1, moment2 } = result as Record<
+        "change" | "weights" | "moment1" | "moment2",
+        Float32Array<ArrayBuffer>
+      >);
+      // weights = initial + change, in one rounding.
+      weights.forEach((value, i) => {
+        expect(value).toBe(Math.fround(initial[i % initial.length] + change[i]));
+      });
+    }
+    // Each step adds `groups` + 8 roundings of numbers of the size of the direction, and one of the weights' in the decay.
+    // Adam divides by √v, which is at least (1 − β2)^½ of the direction over its largest: the factor of 10 there.
+    const amplification = optimiser === "adam" || optimiser === "adamw" ? 10 / Math.min(directionSize, 1) : 10;
+    const bound = STEPS * (groups + 8) * EPSILON * rate * (directionSize + 5 * decay) * amplification;
+    change.forEach((value, i) => {
+      expect(Math.abs(value - (truth[i] - initial[i % initial.length]))).toBeLessThanOrEqual(
+        bound + EPSILON * Math.abs(value) * STEPS,
+      );
+    });
+    if (optimiser === "descent") {
+      expect([...moment1, ...moment2].every((value) => value === 0)).toBe(true);
+      return;
+    }
+    moment1.forEach((value, i) => {
+      expect(Math.abs(value - trueState.moment1[i])).toBeLessThanOrEqual(bound / rate);
+    });
+    if (optimiser !== "momentum")
+      moment2.forEach((value, i) => {
+        expect(Math.abs(value - trueState.moment2[i])).toBeLessThanOrEqual((bound / rate) * directionSize);
+      });
+  });
+});
+
+test("the coordinate clip bounds every descent step exactly", async () => {
+  const partials = Float32Array.from([1e30, -1e30, 0.25, -0.25, 3, -3, 0, 1e-20]);
+  const { change } = await runKernel(
+    gpu,
+    "flow/update",
+    { OPTIMISER: 0, CLIP_NORM: false, TIED: false, LAYER4: 2, HALF4: 1 },
+    {
+      partials,
+      initial: new Float32Array(8),
+      norm_scale: new Float32Array(4),
+      change: new Float32Array(8),
+      weights: poisoned(8),
+      moment1: new Float32Array(4),
+      moment2: new Float32Array(4),
+    },
+    ["change"],
+    {
+      count4: 2,
+      groups: 1,
+      scale_w: 1,
+      scale_v: 1,
+      factor: 1,
+      clip: 0.5,
+      rate: 0.25,
+      decay: 0,
+      momentum: 0,
+      beta1: 0,
+      beta2: 0,
+      epsilon: 1,
+      correction1: 1,
+      correction2: 1,
+    },
+    [1],
+  );
+  expect([...change]).toEqual([
+    -0.125,
+    0.125,
+    -0.0625,
+    0.0625,
+    -0.125,
+    0.125,
+    0,
+    Math.fround(-0.25 * Math.fround(1e-20)),
+  ]);
+});
+
+test("flow/gradient sums the groups and scales the halves of a unit", async () => {
+  const [groups, unit, count] = [3, 24, 24 * 13];
+  const partials = new RandomStream(1, "partials").fillNormal(new Float32Array(groups * count));
+  const { grad } = await runKernel(
+    gpu,
+    "flow/gradient",
+    {},
+    { partials, grad: poisoned(count) },
+    ["grad"],
+    { count4: count / 4, groups, unit4: unit / 4, half4: unit / 8, scale_w: 0.5, scale_v: 3 },
+    [1],
+  );
+  grad.forEach((value, i) => {
+    const terms = Array.from({ length: groups }, (_, g) => partials[g * count + i]);
+    const scale = i % unit < unit / 2 ? 0.5 : 3;
+    const size = scale * terms.reduce((a, b) => a + Math.abs(b), 0);
+    expect(Math.abs(value - scale * terms.reduce((a, b) => a + b, 0))).toBeLessThanOrEqual(
+      (groups + 1) * EPSILON * size,
+    );
+  });
+});
