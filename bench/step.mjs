@@ -81,7 +81,7 @@ export async function measureStep(gpu, depth, steps) {
 
 /** max_k of the layer-to-layer differences after the given steps, against plain loops in float64. */
 export async function measureAccuracy(gpu, depth, at) {
-  const { shape, stack, flow, inputs, targets, trained, destroy } = await build(gpu, depth);
+  const { shape, stack, flow, inputs, targets, destroy } = await build(gpu, depth);
   const measure = await Measurements.create(stack);
   const { A, V, W, B } = stack.initial;
   const weights = { A: new Float64Array(A), V: new Float64Array(V), W: new Float64Array(W), B: new Float64Array(B) };

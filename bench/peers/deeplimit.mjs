@@ -19,7 +19,13 @@ const shape = {
   widthFactors: "code",
   beta: 1,
 };
-const stack = DenseStack.create(gpu, shape, { A: identity, B: identity, V: new Float32Array(d * m), W: W0, tied: true });
+const stack = DenseStack.create(gpu, shape, {
+  A: identity,
+  B: identity,
+  V: new Float32Array(d * m),
+  W: W0,
+  tied: true,
+});
 const pass = await DensePass.create(stack, { inputs: X, targets: Y, rows: n }, "mean-square", { training: true });
 const flow = await GradientFlow.create(
   stack,

@@ -87,8 +87,8 @@ export async function runCell(
     const saved = await cells.loadCheckpoint(id);
     if (saved) {
       restoreTraining(stack, flow, saved, `checkpoint of ${id}`);
-      rows = JSON.parse(saved.metadata["rows"] ?? "[]") as Record<string, Cell>[];
-      next = Number(saved.metadata["nextRecord"] ?? 0);
+      rows = JSON.parse(saved.metadata.rows ?? "[]") as Record<string, Cell>[];
+      next = Number(saved.metadata.nextRecord ?? 0);
       onSteps(flow.state.step, flow.state.loss);
     }
     const save = async () => {
@@ -148,7 +148,7 @@ export function planTraining(
 ): ExperimentPlan["trainings"][number] & { readonly bytes: number } {
   const plan = planDense(spec.shape, profile, { rows: spec.rows, training: true });
   const stack = stackBytes(spec.shape, spec.tied, profile);
-  const lastGood = 2 * stack["change"]!;
+  const lastGood = 2 * stack.change!;
   const tensors = { ...stack, lastGood, ...plan.tensors };
   const segments = plan.segments.length;
   // Forward, adjoint (two dispatches in the tile layout) and update a segment; with A and B: embedding, output, loss,

@@ -137,12 +137,12 @@ export class GradientFlow {
               { TIED: false, LAYER4: clipNorm.CLIP_NORM ? floats / 4 : 1, HALF4: 1 };
         wanted[`update${name}`] = gpu.kernel("flow/update", { OPTIMISER: optimiser, ...clipNorm, ...shape });
       }
-    } else wanted["combine"] = gpu.kernel("flow/combine", clipNorm);
-    if (TABLEAUS[config.method].b.length > 1 || clipNorm.CLIP_NORM) wanted["gradient"] = gpu.kernel("flow/gradient");
-    if (clipNorm.CLIP_NORM) wanted["normScale"] = gpu.kernel("flow/norm_scale");
+    } else wanted.combine = gpu.kernel("flow/combine", clipNorm);
+    if (TABLEAUS[config.method].b.length > 1 || clipNorm.CLIP_NORM) wanted.gradient = gpu.kernel("flow/gradient");
+    if (clipNorm.CLIP_NORM) wanted.normScale = gpu.kernel("flow/norm_scale");
     if (TABLEAUS[config.method].error) {
-      wanted["stageError"] = gpu.kernel("flow/stage_error", clipNorm);
-      wanted["sum"] = gpu.kernel("metric/sum");
+      wanted.stageError = gpu.kernel("flow/stage_error", clipNorm);
+      wanted.sum = gpu.kernel("metric/sum");
     }
     const kernels: Record<string, Kernel> = {};
     for (const [name, promise] of Object.entries(wanted)) kernels[name] = await promise;
@@ -335,7 +335,7 @@ export class GradientFlow {
     const group = this.stack.groups[part.group];
     const gradients = this.#gradients.get(part.group)!;
     this.recorder.dispatch(
-      this.#kernels["gradient"]!,
+      this.#kernels.gradient!,
       {
         partials: part.partials,
         grad: { tensor: gradients, offset: 4 * (stage * stageFloats(group) + part.firstFloat), bytes: 4 * part.floats },
@@ -427,7 +427,7 @@ export class GradientFlow {
     for (const group of this.#trained) {
       const layers = this.#layers(group);
       this.recorder.dispatch(
-        this.#kernels["normScale"]!,
+        this.#kernels.normScale!,
         {
           gradient: {
             tensor: this.#gradients.get(group.name)!,
@@ -447,7 +447,7 @@ export class GradientFlow {
     for (const group of this.#trained) {
       const c = (s: number) => (coefficients[s] ?? 0) * this.config.groupRates[group.name];
       this.recorder.dispatch(
-        this.#kernels["combine"]!,
+        this.#kernels.combine!,
         {
           base: this.#bases.get(group.name)!,
           gradients: this.#gradients.get(group.name)!,
@@ -531,7 +531,7 @@ export class GradientFlow {
     for (const [g, group] of this.#trained.entries()) {
       const d = (s: number) => (error[s] ?? 0) * dt * config.groupRates[group.name];
       recorder.dispatch(
-        this.#kernels["stageError"]!,
+        this.#kernels.stageError!,
         {
           base: this.#bases.get(group.name)!,
           change: group.change,
@@ -563,7 +563,7 @@ export class GradientFlow {
       count += group.floats;
     }
     recorder.dispatch(
-      this.#kernels["sum"]!,
+      this.#kernels.sum!,
       { x: partial, y: this.#losses },
       { count: this.#trained.length * REDUCE_WORKGROUPS, at: 1 },
       [1],

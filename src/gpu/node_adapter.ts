@@ -147,7 +147,7 @@ function findSwiftShader(): { directory: string } | { reason: string } {
     const archive = join(root, "@sparticuz/chromium/bin/swiftshader.tar.br");
     if (!existsSync(archive)) continue;
     const { size, mtimeMs } = statSync(archive);
-    const cache = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
+    const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
     for (const base of [join(cache, "deeplimit"), join(dirname(archive), "..", ".deeplimit")]) {
       const directory = join(base, `swiftshader-${size}-${Math.floor(mtimeMs)}`);
       if (complete(directory)) return { directory };
@@ -197,5 +197,5 @@ function preloadVulkan(directory: string): void {
     }
   }
   // Loaders before 1.3.207 know only the second name.
-  process.env["VK_DRIVER_FILES"] = process.env["VK_ICD_FILENAMES"] = join(directory, "vk_swiftshader_icd.json");
+  process.env.VK_DRIVER_FILES = process.env.VK_ICD_FILENAMES = join(directory, "vk_swiftshader_icd.json");
 }

@@ -94,19 +94,19 @@ export class DensePass {
     }
     wanted.push(
       gpu.kernel("loss/loss", { LOSS: Math.max(0, LOSSES.indexOf(loss)) }).then((compiled) => {
-        kernels["loss"] = compiled;
+        kernels.loss = compiled;
       }),
       gpu.kernel("metric/sum").then((compiled) => {
-        kernels["sum"] = compiled;
+        kernels.sum = compiled;
       }),
     );
     await Promise.all(wanted);
     const pass = new DensePass(stack, plan, loss, kernels, matmuls);
     for (const [name, bytes] of Object.entries(plan.tensors))
       pass.#tensors[name] = gpu.tensor(`${name} of ${plan.rows} rows, depth ${shape.depth}`, bytes);
-    pass.#tensors["unused"] = gpu.tensor("unused", 16);
-    pass.#tensors["partialsA"] = gpu.tensor("partials of A", 4 * stack.groups.A.floats);
-    pass.#tensors["partialsB"] = gpu.tensor("partials of B", 4 * stack.groups.B.floats);
+    pass.#tensors.unused = gpu.tensor("unused", 16);
+    pass.#tensors.partialsA = gpu.tensor("partials of A", 4 * stack.groups.A.floats);
+    pass.#tensors.partialsB = gpu.tensor("partials of B", 4 * stack.groups.B.floats);
     gpu.write(pass.#tensor("input"), data.inputs);
     gpu.write(pass.#tensor("target"), data.targets);
     await pass.#calibrate(options);
@@ -173,7 +173,7 @@ export class DensePass {
     plan.segments.forEach((segment, s) => {
       if (stored) this.#walk(recorder, segment, segment.first, 1);
       else {
-        if (plan.tensors["checkpoints"] !== undefined) this.#saveCheckpoint(recorder, s);
+        if (plan.tensors.checkpoints !== undefined) this.#saveCheckpoint(recorder, s);
         this.#walk(recorder, segment, 0, 0);
       }
     });
@@ -198,7 +198,7 @@ export class DensePass {
     const { outputs } = this.stack.shape;
     const scale = this.loss === "mean-square" ? 1 / (rows * outputs) : 1 / rows;
     recorder.dispatch(
-      this.#kernels["loss"]!,
+      this.#kernels.loss!,
       {
         output: this.#tensor("output"),
         target_bits: this.#tensor("target"),
@@ -208,7 +208,7 @@ export class DensePass {
       { rows, outputs, scale },
       [Math.min(Math.ceil(rows / 32), 65_535)],
     );
-    recorder.dispatch(this.#kernels["sum"]!, { x: this.#tensor("rowLoss"), y: into }, { count: rows, at }, [1]);
+    recorder.dispatch(this.#kernels.sum!, { x: this.#tensor("rowLoss"), y: into }, { count: rows, at }, [1]);
   }
 
   /**
@@ -390,7 +390,7 @@ export class DensePass {
     const { forward } = plan.kernels;
     if (forward) {
       recorder.dispatch(
-        this.#kernels["forward"]!,
+        this.#kernels.forward!,
         { weights: this.#weights(segment), states: slots, state_low: this.#tensor("stateLow") },
         { layer_count: segment.count, slot_step: step, slot4: plan.slotFloats / 4, outer, inner },
         forward.grid,
@@ -458,7 +458,7 @@ export class DensePass {
     const sweep = plan.kernels.adjoint;
     if (plan.layout === "rows" && sweep) {
       recorder.dispatch(
-        this.#kernels["adjoint"]!,
+        this.#kernels.adjoint!,
         { weights, states: slots, adjoint, adjoint_low, partials },
         { layer_count: segment.count, slot4, scale, inner },
         sweep.grid,
@@ -469,13 +469,13 @@ export class DensePass {
     if (plan.layout === "tile" && sweep && gradient) {
       const adjoints = this.#tensor("adjoints");
       recorder.dispatch(
-        this.#kernels["adjoint"]!,
+        this.#kernels.adjoint!,
         { weights, states: slots, adjoint, adjoint_low, adjoints },
         { layer_count: segment.count, slot4, scale, inner },
         sweep.grid,
       );
       recorder.dispatch(
-        this.#kernels["gradient"]!,
+        this.#kernels.gradient!,
         { weights, states: slots, adjoints, partials },
         { layer_count: segment.count, slot4, rows: plan.rowsPadded, inner },
         gradient.grid,

@@ -118,14 +118,16 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
   const byStates = Math.floor(profile.maxBindingBytes / slotBytes) - 1;
   const byPartials = Math.floor(Math.min(PARTIAL_BYTES, profile.maxBindingBytes) / (partialGroups * layerBytes));
   const align = profile.offsetAlignment / gcd(profile.offsetAlignment, layerBytes);
-  const fit = (limit: number) => (limit >= depth ? depth : Math.max(align, Math.floor(limit / align) * align));
-  let segmentLayers = fit(Math.max(1, Math.min(byTime, byWeights, byStates, training ? byPartials : depth)));
+  const aligned = (limit: number) => (limit >= depth ? depth : Math.max(align, Math.floor(limit / align) * align));
+  let segmentLayers = aligned(Math.max(1, Math.min(byTime, byWeights, byStates, training ? byPartials : depth)));
 
   const stateBudget = Math.min(options.stateBytes ?? profile.maxBufferBytes, profile.maxBufferBytes);
   const stored = training && (depth + 1) * slotBytes <= stateBudget;
   if (training && !stored) {
     const bySlots = Math.floor(stateBudget / slotBytes) - 1;
-    segmentLayers = fit(Math.max(1, Math.min(segmentLayers, bySlots, ceilTo(Math.ceil(Math.sqrt(2 * depth)), align))));
+    segmentLayers = aligned(
+      Math.max(1, Math.min(segmentLayers, bySlots, ceilTo(Math.ceil(Math.sqrt(2 * depth)), align))),
+    );
     notes.push(
       `states of ${depth + 1} layers do not fit ${stateBudget} bytes: every ${segmentLayers}th is stored, the others are recomputed`,
     );
@@ -171,17 +173,17 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
     rowLoss: 8 * rows,
   };
   if (training) {
-    tensors["adjoint"] = slotBytes;
-    tensors["adjointLow"] = slotBytes;
-    tensors["partials"] = partialGroups * segmentLayers * layerBytes;
-    if (layout === "tile") tensors["adjoints"] = segmentLayers * slotBytes;
-    if (!stored) tensors["checkpoints"] = 2 * segments.length * slotBytes;
+    tensors.adjoint = slotBytes;
+    tensors.adjointLow = slotBytes;
+    tensors.partials = partialGroups * segmentLayers * layerBytes;
+    if (layout === "tile") tensors.adjoints = segmentLayers * slotBytes;
+    if (!stored) tensors.checkpoints = 2 * segments.length * slotBytes;
   }
-  if (!stored) tensors["embedded"] = slotBytes;
+  if (!stored) tensors.embedded = slotBytes;
   if (layout === "matmul") {
-    tensors["activated"] = 4 * rows * hidden;
-    tensors["derivative"] = 4 * rows * hidden;
-    tensors["unitAdjoint"] = 4 * rows * hidden;
+    tensors.activated = 4 * rows * hidden;
+    tensors.derivative = 4 * rows * hidden;
+    tensors.unitAdjoint = 4 * rows * hidden;
   }
   return {
     shape,

@@ -4,7 +4,7 @@ import { openNode } from "../../src/gpu/node_adapter.ts";
 
 /** One device per test file; a missing adapter fails the file. `DEEPLIMIT_ADAPTER` picks another one (default software). */
 export async function openTestDevice(withoutSubgroups = false): Promise<Gpu> {
-  const adapter = (process.env["DEEPLIMIT_ADAPTER"] ?? "software") as "auto" | "hardware" | "software";
+  const adapter = (process.env.DEEPLIMIT_ADAPTER ?? "software") as "auto" | "hardware" | "software";
   const { gpu } = await openNode({ adapter, withoutSubgroups });
   afterAll(() => gpu.close());
   return gpu;
