@@ -60,6 +60,7 @@ export {
   Measurements,
 } from "./flow/measurements.ts";
 export { checkpointTraining, restoreTraining } from "./flow/training_checkpoint.ts";
+export { type OpenBrowserOptions, openBrowser } from "./gpu/browser_adapter.ts";
 export { type AdapterFacts, formatBytes, Gpu, type OpenOptions, type Tensor } from "./gpu/device.ts";
 export { DeviceError, type DeviceErrorKind, KernelError } from "./gpu/errors.ts";
 export type { Kernel } from "./gpu/kernel.ts";

@@ -99,6 +99,19 @@ export class RunDirectory implements CellStore {
     return run;
   }
 
+  /** Preset and configuration of the run in a directory, for a `--resume` that names neither; undefined when there is none. */
+  static async saved(path: string): Promise<{ preset: string; config: unknown } | undefined> {
+    const names = await list(path);
+    if (!names.includes(RUN_FILE) || !names.includes(CONFIG_FILE)) return undefined;
+    const { preset } = await readRunFile(path);
+    const file = join(path, CONFIG_FILE);
+    try {
+      return { preset, config: JSON.parse((await readIfThere(file))?.toString("utf8") ?? "") };
+    } catch {
+      throw new DataError(file, "cannot be read, so the run cannot be resumed; use --force to replace it");
+    }
+  }
+
   /**
    * Makes the directory, or takes up the run it holds. `force` removes only files that a run writes.
    * @throws as {@link RunDirectory.check}; DataError when the directory cannot be written

@@ -595,7 +595,7 @@ function meanCurves(config: DigitsConfig, { training }: Collected): Row[] {
   for (const combination of combinations(config))
     for (const depth of config.depths) {
       const cells = training.filter((row) => matches(row, { ...combination, depth }));
-      for (const step of recordedSteps(config)) {
+      for (const step of recordSteps(config.steps, config.records)) {
         const states = cells.filter((row) => row.step === step);
         if (states.length === 0) continue;
         const row: Row = {
@@ -990,12 +990,15 @@ function figuresOf(config: DigitsConfig, { training }: Collected): Figure[] {
   const curve = (name: (typeof CURVES)[number], title: string, label: string, log: boolean): Figure => ({
     name: name.replaceAll("_", "-"),
     title: `${title} along training (L=${deepest})`,
-    caption: `Mean over seeds; the band runs from the least to the largest of ${config.seeds.length} ${config.seeds.length === 1 ? "seed" : "seeds"}.`,
+    caption:
+      `Mean over seeds; the band runs from the least to the largest of ${config.seeds.length} ${config.seeds.length === 1 ? "seed" : "seeds"}. ` +
+      "Where only one line is seen, the other lies under it.",
     table: "curves",
     kind: "line",
     x: time,
     y: { field: name, label, ...(log && { scale: "log" }) },
-    color: byCase,
+    color: start,
+    columnFacet: activation,
     interval: [`${name}_low`, `${name}_high`],
     where: { depth: deepest },
   });
@@ -1005,7 +1008,7 @@ function figuresOf(config: DigitsConfig, { training }: Collected): Figure[] {
       title: "Largest step between neighbouring layers, after training",
       caption:
         "max_k ‖X_{k+1} − X_k‖_F for X = V and W, geometric mean over seeds with its 95 % interval. Weights that are samples of a Lipschitz function of " +
-        "k/L follow the guide of slope −1; independent layers stay level.",
+        "k/L follow the guide of slope −1; independent layers stay level. Where only one of two cases is seen, the other lies under it.",
       table: "smoothness-by-depth",
       kind: "line",
       x: { field: "depth", label: "depth L", scale: "log2" },

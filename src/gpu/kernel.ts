@@ -34,8 +34,10 @@ const COMPUTE = 4; // GPUShaderStage.COMPUTE
 export async function compileKernel(device: GPUDevice, name: KernelName, constants: Constants): Promise<Kernel> {
   const facts = CATALOG[name];
   const code = specialise(facts.source, constants);
+  // What does not compile is thrown below; in a scope it does not count as a failure of the device.
+  device.pushErrorScope("validation");
   const module = device.createShaderModule({ label: name, code });
-  const { messages } = await module.getCompilationInfo();
+  const [{ messages }] = await Promise.all([module.getCompilationInfo(), device.popErrorScope()]);
   const error = messages.find((message) => message.type === "error");
   if (error) {
     const numbered = code

@@ -1,5 +1,5 @@
 import { join, relative } from "node:path";
-import type { ExperimentResult } from "../../experiment/experiment.ts";
+import { type ExperimentResult, PRESETS } from "../../experiment/experiment.ts";
 import type { RunRecord, RunStatus } from "../../experiment/record.ts";
 import { formatBytes, type Gpu } from "../../gpu/device.ts";
 import { DeviceError } from "../../gpu/errors.ts";
@@ -11,6 +11,7 @@ import { environment } from "../environment.ts";
 import { EXIT } from "../exit_code.ts";
 import { progressLine } from "../progress_line.ts";
 import { defaultDirectory, RunDirectory } from "../run_directory.ts";
+import { flatten, validate } from "../settings.ts";
 import { shellQuote, wantsColor, widthOf } from "../terminal.ts";
 
 export interface RunOptions {
@@ -30,9 +31,18 @@ export interface RunOptions {
  * @throws ConfigError, DataError, DeviceError: nothing was run, or the reason why it stopped
  */
 export async function run(experiment: AnyExperiment, options: RunOptions): Promise<number> {
-  const { preset, config } = chooseConfig(experiment, options);
+  let { preset, config } = chooseConfig(experiment, options);
   const mode = { resume: options.resume === true, force: options.force === true };
   const path = options.out ?? (await defaultDirectory(experiment.name, preset, mode));
+  if (mode.resume && options.set.length === 0) {
+    // What was asked the first time need not be typed again.
+    const saved = await RunDirectory.saved(path);
+    const known = PRESETS.find((name) => name === saved?.preset);
+    if (saved && known !== undefined && (options.preset ?? known) === known) {
+      preset = known;
+      config = validate(experiment.schema, saved.config);
+    }
+  }
   const directoryOptions = { experiment: experiment.name, preset, config, ...mode };
   if (options.out === undefined && !mode.resume && /-\d+$/.test(path) && !options.quiet)
     process.stderr.write(
@@ -70,7 +80,7 @@ async function runInto(
     `${experiment.name} (${preset}) on ${gpu.name} → ${directory.path}${kept > 0 ? `, ${kept} cells are finished` : ""}`,
   );
 
-  const command = commandLine(experiment.name, preset, options);
+  const command = commandLine(experiment, directory.run.preset, config, options);
   const progress = options.quiet ? undefined : progressLine(process.stderr);
   stop.onFirst(() => {
     progress?.stop();
@@ -153,7 +163,7 @@ function printSummary(record: RunRecord, gpu: Gpu, report: string, quiet: boolea
 function exitCode(record: RunRecord, path: string, name: string, options: RunOptions): number {
   const detail = record.statusDetail === undefined ? "" : `: ${record.statusDetail.split("\n")[0]}`;
   const out = options.out === undefined && !/-\d+$/.test(path) ? "" : ` --out ${shellQuote(path)}`;
-  const again = `deeplimit run ${name} --preset ${record.preset}${settingsText(options)}${out} --resume`;
+  const again = `deeplimit run ${name}${options.out === undefined ? ` --preset ${record.preset}` : ""}${out} --resume`;
   switch (record.status) {
     case "done":
       return EXIT.ok;
@@ -178,13 +188,19 @@ function deviceStatus(error: unknown): Extract<RunStatus, "device_lost" | "out_o
 }
 
 /** The command that makes the run again, as it would be typed. */
-function commandLine(name: string, preset: string, options: RunOptions): string {
+function commandLine(experiment: AnyExperiment, preset: string, config: unknown, options: RunOptions): string {
   const adapter = options.adapter === "auto" ? "" : ` --adapter ${options.adapter}`;
-  return `deeplimit run ${name} --preset ${preset}${settingsText(options)}${adapter}${options.check ? " --check" : ""}`;
+  return `deeplimit run ${experiment.name} --preset ${preset}${settingsText(experiment, preset, config)}${adapter}${options.check ? " --check" : ""}`;
 }
 
-function settingsText(options: RunOptions): string {
-  return options.set.map((setting) => ` --set ${shellQuote(setting)}`).join("");
+/** The `--set` options that turn the preset into the configuration. */
+function settingsText(experiment: AnyExperiment, preset: string, config: unknown): string {
+  const known = PRESETS.find((name) => name === preset);
+  const defaults = new Map(known === undefined ? [] : flatten(experiment.presets[known]));
+  return flatten(config)
+    .filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(defaults.get(key)))
+    .map(([key, value]) => ` --set ${shellQuote(`${key}=${Array.isArray(value) ? value.join(",") : value}`)}`)
+    .join("");
 }
 
 interface Stop {
