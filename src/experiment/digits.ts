@@ -358,7 +358,7 @@ async function lastRows(stack: DenseStack, one: Case, shown: boolean): Promise<R
 }
 
 /**
- * Half of von Neumann's ratio over depth, [L, elements]: ½ mean_k ‖X_{k+1} − X_k‖² / mean_k ‖X_k − X̄‖² (von Neumann, Ann. Math. Statist. 12, 1941):
+ * Half of von Neumann's ratio over depth, [L, elements]: ½ Σ_k ‖X_{k+1} − X_k‖² / Σ_k ‖X_k − X̄‖² (von Neumann, Ann. Math. Statist. 12, 1941):
  * 1 for independent layers, O(1/L²) for samples of a Lipschitz function. Null when no layer differs.
  */
 function roughness(layers: Float32Array, depth: number): number | null {
@@ -374,7 +374,8 @@ function roughness(layers: Float32Array, depth: number): number | null {
       if (k > 0) steps += (value - layers[(k - 1) * elements + i]!) ** 2;
     }
   }
-  return spread > 0 ? steps / (depth - 1) / (2 * (spread / depth)) : null;
+  // Both means over L − 1: for independent layers numerator and denominator then estimate the same variance without bias.
+  return spread > 0 ? steps / (2 * spread) : null;
 }
 
 function collect(collected: Collected, one: Case, record: CellRecord): void {
@@ -904,7 +905,7 @@ function tablesOf(config: DigitsConfig, collected: Collected, slopes: readonly R
         {
           name: "roughness",
           description:
-            "½ mean ‖X_{k+1} − X_k‖² / mean ‖X_k − X̄‖² after training: 1 for independent layers, O(1/L²) for a Lipschitz function of k/L",
+            "½ Σ_k ‖X_{k+1} − X_k‖² / Σ_k ‖X_k − X̄‖² after training: 1 for independent layers, O(1/L²) for a Lipschitz function of k/L",
         },
       ],
       rows: collected.smoothness,

@@ -118,7 +118,8 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
   const byStates = Math.floor(profile.maxBindingBytes / slotBytes) - 1;
   const byPartials = Math.floor(Math.min(PARTIAL_BYTES, profile.maxBindingBytes) / (partialGroups * layerBytes));
   const align = profile.offsetAlignment / gcd(profile.offsetAlignment, layerBytes);
-  const aligned = (limit: number) => (limit >= depth ? depth : Math.max(align, Math.floor(limit / align) * align));
+  const aligned = (limit: number) =>
+    limit >= depth ? depth : Math.min(depth, Math.max(align, Math.floor(limit / align) * align));
   let segmentLayers = aligned(Math.max(1, Math.min(byTime, byWeights, byStates, training ? byPartials : depth)));
 
   const stateBudget = Math.min(options.stateBytes ?? profile.maxBufferBytes, profile.maxBufferBytes);

@@ -106,11 +106,13 @@ describe("the smoke preset", () => {
     const { result } = await complete;
     for (const row of rowsOf(result, "smoothness")) {
       const rough = row.roughness as number;
-      // 1 is expected of independent layers, whose sums over 512 entries scatter little.
-      if (row.initialisation === "iid" && row.family === "W") expect(Math.abs(rough - 1)).toBeLessThan(0.3);
-      // ½ · 12 / L² of a straight line; a curve over 4 layers may have three times that.
-      if (row.initialisation === "tied" && row.activation === "gelu")
-        expect(rough).toBeLessThan((3 * 6) / (row.depth as number) ** 2);
+      // 1 is expected of independent layers; 512 entries over 4 layers scatter by about 0.03.
+      if (row.initialisation === "iid" && row.family === "W") expect(Math.abs(rough - 1)).toBeLessThan(0.15);
+      // A straight line has 6 / (L (L + 1)); a curve may have some times that.
+      if (row.initialisation === "tied" && row.activation === "gelu") {
+        const depth = row.depth as number;
+        expect(rough).toBeLessThan((2 * 6) / (depth * (depth + 1)));
+      }
     }
   });
 
