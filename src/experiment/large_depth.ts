@@ -29,6 +29,7 @@ import { planTraining } from "./training.ts";
 
 type Context = ExperimentContext<LargeDepthConfig>;
 
+const ONLY_LAYERS = { A: false, Z: true, B: false };
 const CHECK_STEPS = [2, 10];
 /** Beyond this a step of the float64 reference takes more than seconds. */
 const CHECK_DEPTH = 1024;
@@ -57,7 +58,11 @@ function plan(config: LargeDepthConfig, profile: Parameters<typeof planTraining>
     const shape = shapeOf(config, depth);
     const isReference = depth === referenceDepth;
     const label = isReference ? `reference L=${depth}` : `L=${depth}`;
-    const { bytes, ...row } = planTraining(label, { shape, tied: true, rows: samples, steps }, profile);
+    const { bytes, ...row } = planTraining(
+      label,
+      { shape, tied: true, rows: samples, steps, trained: ONLY_LAYERS },
+      profile,
+    );
     // Layer norms of the interpolated distance have the reference's length; PL ratios need a whole gradient.
     const extra: Record<string, number> = { layerNorms: 16 * referenceDepth };
     if (!isReference) extra.gradient = row.tensors.lastGood! / 2;

@@ -7,7 +7,7 @@ import type { Gpu } from "../gpu/device.ts";
 import { type DenseData, DensePass } from "../model/dense_pass.ts";
 import { DenseStack } from "../model/dense_stack.ts";
 import { type InitialWeightsOptions, initialWeights } from "../model/initialisation.ts";
-import { planDense, stackBytes } from "../plan/dense.ts";
+import { dispatchesPerStep, planDense, stackBytes } from "../plan/dense.ts";
 import type { DeviceProfile } from "../plan/device_profile.ts";
 import type { ExperimentContext, ExperimentPlan } from "./experiment.ts";
 import type { Cell } from "./record.ts";
@@ -142,7 +142,13 @@ export async function runCell(
 /** One row of `deeplimit plan`. */
 export function planTraining(
   label: string,
-  spec: Pick<TrainingSpec, "shape"> & { readonly tied: boolean; readonly rows: number; readonly steps: number },
+  spec: Pick<TrainingSpec, "shape"> & {
+    readonly tied: boolean;
+    readonly rows: number;
+    readonly steps: number;
+    /** Default: A, Z and B are all trained. */
+    readonly trained?: FlowConfig["trained"];
+  },
   profile: DeviceProfile,
   count = 1,
 ): ExperimentPlan["trainings"][number] & { readonly bytes: number } {
@@ -150,28 +156,14 @@ export function planTraining(
   const stack = stackBytes(spec.shape, spec.tied, profile);
   const lastGood = 2 * stack.change!;
   const tensors = { ...stack, lastGood, ...plan.tensors };
-  const segments = plan.segments.length;
-  // Forward, adjoint (two dispatches in the tile layout) and update a segment; with A and B: embedding, output, loss,
-  // its sum, seed and two gradients with their updates.
-  const perSegment =
-    plan.layout === "matmul"
-      ? 0
-      : plan.states === "stored"
-        ? plan.layout === "tile"
-          ? 4
-          : 3
-        : plan.layout === "tile"
-          ? 5
-          : 4;
-  const dispatchesPerStep = plan.layout === "matmul" ? 7 * spec.shape.depth + segments + 9 : perSegment * segments + 9;
   return {
     label,
     count,
     steps: spec.steps,
     layout: plan.layout,
-    segments,
+    segments: plan.segments.length,
     states: plan.states,
-    dispatchesPerStep,
+    dispatchesPerStep: dispatchesPerStep(plan, spec.trained ?? { A: true, Z: true, B: true }),
     tensors,
     notes: plan.notes,
     bytes: Object.values(tensors).reduce((sum, bytes) => sum + bytes, 0),

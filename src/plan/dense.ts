@@ -206,6 +206,20 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
   };
 }
 
+/** Dispatches of one explicit Euler step; a bounded number that does not grow with depth unless segments or layers do. */
+export function dispatchesPerStep(
+  plan: DensePlan,
+  trained: { readonly A: boolean; readonly Z: boolean; readonly B: boolean },
+): number {
+  const segments = plan.segments.length;
+  const { depth } = plan.shape;
+  const forward = plan.layout === "matmul" ? 2 * depth : segments;
+  const again = plan.states === "recomputed" ? forward : 0;
+  const adjoint = plan.layout === "matmul" ? 5 * depth : plan.layout === "tile" ? 2 * segments : segments;
+  // Output, loss, its sum and the adjoint's seed; embedding, gradient and update of A; gradient and update of B.
+  return 4 + forward + again + adjoint + (trained.Z ? segments : 0) + (trained.A ? 3 : 0) + (trained.B ? 2 : 0);
+}
+
 /** Floats that hold one row of q coordinates: q rounded up to 16 where the rows layout is used, else to 4. */
 export function paddedWidth(width: number, profile: DeviceProfile): number {
   const quads = ceilTo(width, ROWS_WIDTH);

@@ -6,6 +6,7 @@ import type { Gpu } from "../../src/gpu/device.ts";
 import { DeviceError, KernelError } from "../../src/gpu/errors.ts";
 import { openNode } from "../../src/gpu/node_adapter.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
+import { dispatchesPerStep } from "../../src/plan/dense.ts";
 import { relativeError } from "../support/compare.ts";
 import { denseProblem, deviceFlow, gradientBound, referenceFlow } from "../support/dense_problem.ts";
 import { openTestDevice } from "../support/device.ts";
@@ -181,6 +182,7 @@ describe("recorder", () => {
       const { submits, dispatches } = flow.recorder;
       await flow.advance({ steps: 1 });
       const step = [flow.recorder.submits - submits, flow.recorder.dispatches - dispatches];
+      expect(step[1], "as planned").toBe(dispatchesPerStep(pass.plan, flow.config.trained));
       destroy();
       return step;
     };
