@@ -1034,7 +1034,7 @@ function figuresOf(config: DigitsConfig, { training }: Collected): Figure[] {
       : []),
     entries("V", "Before training V = 0."),
     curve("loss", "Training loss", "cross-entropy, training rows", true),
-    curve("test_accuracy", "Test accuracy", "share of test rows right", false),
+    curve("test_accuracy", "Test accuracy", "test accuracy", false),
     curve("pl_ratio", "Polyak–Łojasiewicz ratio", "−(dℓ/dt) / ℓ", true),
   ];
 }
