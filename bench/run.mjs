@@ -15,8 +15,8 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const { values } = parseArgs({
   options: {
     depth: { type: "string", default: "64,256,1024,4096,16384" },
-    "peer-depth": { type: "string", default: "64,256,1024" },
-    peers: { type: "string", default: "deeplimit,handwritten,pytorch,tfjs-webgpu,jax-webgpu" },
+    "peer-depth": { type: "string", default: "64,256,1024,4096" },
+    peers: { type: "string", default: "deeplimit,handwritten,pytorch,tfjs-webgpu@1024,jax-webgpu@1024" },
     suite: { type: "string", default: "step,accuracy,peers" },
     adapter: { type: "string", default: "auto" },
     steps: { type: "string", default: "7" },
@@ -26,8 +26,9 @@ const { values } = parseArgs({
   },
 });
 if (values.help) {
-  console.log(`npm run bench -- [--suite step,accuracy,peers] [--depth 64,256,…] [--peer-depth 64,256] [--peers ${Object.keys(PEERS).join(",")}]
-                 [--adapter auto|hardware|software] [--steps 7] [--timeout 300 (seconds a peer)] [--out bench/results/NAME]`);
+  console.log(`npm run bench -- [--suite step,accuracy,peers] [--depth 64,256,…] [--peer-depth 64,256] [--peers NAME,NAME@MAXDEPTH,…]
+                 [--adapter auto|hardware|software] [--steps 7] [--timeout 300 (seconds a peer)] [--out bench/results/NAME]
+peers: ${Object.keys(PEERS).join(", ")}`);
   process.exit(0);
 }
 
@@ -96,21 +97,31 @@ if (suites.includes("accuracy")) {
 }
 gpu.close();
 if (suites.includes("peers")) {
-  result.peers = await runPeers({
-    depths: values["peer-depth"].split(",").map(Number),
-    peers: values.peers.split(","),
-    steps: Number(values.steps),
-    timeoutSeconds: Number(values.timeout),
-    adapter: values.adapter,
-    onRow: (row) => console.error(`L=${row.depth} ${row.peer}: ${row.reason ?? `${row.result.median.toFixed(1)} ms`}`),
+  // NAME@DEPTH leaves a peer out beyond a depth where one step of it takes minutes.
+  const peers = values.peers.split(",").map((text) => {
+    const [name, most = "Infinity"] = text.split("@");
+    return { name, most: Number(most) };
   });
+  result.peers = [];
+  for (const depth of values["peer-depth"].split(",").map(Number))
+    result.peers.push(
+      ...(await runPeers({
+        depths: [depth],
+        peers: peers.filter(({ most }) => depth <= most).map(({ name }) => name),
+        steps: Number(values.steps),
+        timeoutSeconds: Number(values.timeout),
+        adapter: values.adapter,
+        onRow: (row) =>
+          console.error(`L=${row.depth} ${row.peer}: ${row.reason ?? `${row.result.median.toFixed(1)} ms`}`),
+      })),
+    );
   page.push("## Peers: same machine, same run, same data", "", "```", formatTable(result.peers), "```", "");
   for (const depth of values["peer-depth"].split(",").map(Number)) {
     const median = (peer) => result.peers.find((row) => row.peer === peer && row.depth === depth)?.result?.median;
     const own = median("deeplimit");
     if (own === undefined) continue;
-    const ratios = values.peers
-      .split(",")
+    const ratios = peers
+      .map(({ name }) => name)
       .filter((peer) => peer !== "deeplimit" && median(peer) !== undefined)
       .map((peer) => `${peer} ${(median(peer) / own).toFixed(2)}`);
     page.push(`L = ${depth}, time of the peer over time of deeplimit: ${ratios.join(", ")}.`, "");

@@ -245,7 +245,9 @@ export class GradientFlow {
     const { stop } = this.config;
     const first = this.#step;
     const startTime = this.#time;
-    const steps = Math.min(this.#batch, last - first, LOSS_RING - 1);
+    // A stop by loss is looked for after every step, so that where it ends does not depend on the clock.
+    const most = stop.lossBelow === undefined ? this.#batch : 1;
+    const steps = Math.min(most, last - first, LOSS_RING - 1);
     const started = performance.now();
     this.#backUp(first);
     let taken = 0;
@@ -271,10 +273,7 @@ export class GradientFlow {
         await this.#diverge(first + i, loss, i === 0);
         return;
       }
-      if (stop.lossBelow !== undefined && loss < stop.lossBelow) {
-        // The state is that of the end of the batch: a little past the stop, never short of it.
-        this.#status = "done";
-      }
+      if (stop.lossBelow !== undefined && loss < stop.lossBelow) this.#status = "done";
       this.#loss = loss;
     }
     this.#step = first + taken;

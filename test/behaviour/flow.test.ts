@@ -347,6 +347,7 @@ describe("stopping", () => {
     const { losses } = referenceFlow(problem, input, state.step);
     expect(losses[0]).toBeGreaterThan(0.5);
     expect(losses.at(-1)!).toBeLessThan(0.5);
+    expect(losses.at(-2)!).toBeGreaterThanOrEqual(0.5);
     destroy();
   });
 

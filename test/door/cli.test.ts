@@ -376,7 +376,7 @@ describe("run", () => {
     const { code, err } = await ended;
     expect(code).toBe(130);
     expect(err).toContain("Press Ctrl-C again to quit at once");
-    expect(err).toMatch(/Continue with: deeplimit run tiny --preset smoke --set steps=120 .*--out stopped --resume/);
+    expect(err).toMatch(/Continue with: deeplimit run tiny --out stopped --resume/);
     expect(json("stopped/record.json")).toMatchObject({
       status: "cancelled",
       statusDetail: "in cell L4",
