@@ -19,6 +19,7 @@ const { values } = parseArgs({
     peers: { type: "string", default: "deeplimit,handwritten,pytorch,tfjs-webgpu@1024,jax-webgpu@1024" },
     suite: { type: "string", default: "step,accuracy,peers" },
     adapter: { type: "string", default: "auto" },
+    python: { type: "string", default: "python3" },
     steps: { type: "string", default: "7" },
     timeout: { type: "string", default: "300" },
     out: { type: "string" },
@@ -27,7 +28,7 @@ const { values } = parseArgs({
 });
 if (values.help) {
   console.log(`npm run bench -- [--suite step,accuracy,peers] [--depth 64,256,…] [--peer-depth 64,256] [--peers NAME,NAME@MAXDEPTH,…]
-                 [--adapter auto|hardware|software] [--steps 7] [--timeout 300 (seconds a peer)] [--out bench/results/NAME]
+                 [--adapter auto|hardware|software] [--steps 7] [--timeout 300 (seconds a peer)] [--python python3] [--out bench/results/NAME]
 peers: ${Object.keys(PEERS).join(", ")}`);
   process.exit(0);
 }
@@ -111,6 +112,7 @@ if (suites.includes("peers")) {
         steps: Number(values.steps),
         timeoutSeconds: Number(values.timeout),
         adapter: values.adapter,
+        pythonPath: values.python,
         onRow: (row) =>
           console.error(`L=${row.depth} ${row.peer}: ${row.reason ?? `${row.result.median.toFixed(1)} ms`}`),
       })),
