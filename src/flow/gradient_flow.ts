@@ -83,6 +83,7 @@ export class GradientFlow {
   #loss = Number.NaN;
   #rejected = 0;
   #batch = 1;
+  #stepMs = 0;
   #status: FlowStatus = "running";
   #divergedAt: { step: number; loss: number } | undefined;
 
@@ -261,9 +262,11 @@ export class GradientFlow {
       this.#encodeStep(first + taken, taken, this.#rateAt(first + taken));
     }
     const read = this.recorder.read(this.#losses, 0, 8 * taken);
-    this.recorder.submit();
+    this.recorder.submit(taken * this.#stepMs);
     const losses = new Float32Array(await read);
     const elapsed = performance.now() - started;
+    // The quickest step seen, forgotten slowly: what a wait may safely assume.
+    this.#stepMs = Math.min(elapsed / taken, this.#stepMs === 0 ? Number.POSITIVE_INFINITY : 1.05 * this.#stepMs);
     // Only the length of a batch depends on the clock; the numbers do not.
     if (taken === this.#batch)
       this.#batch = Math.max(1, Math.min(LOSS_RING - 1, Math.round((taken * BATCH_MS) / Math.max(elapsed, 1))));

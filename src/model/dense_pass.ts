@@ -28,7 +28,7 @@ export interface GradientPart {
   readonly scales: { readonly w: number; readonly v: number };
 }
 
-const CALIBRATION_LAYERS = 32;
+const CALIBRATION_LAYERS = 64;
 /** Time of a layer's adjoint over its forward pass: 2.2 on SwiftShader 5.0 (2026-11-23). */
 const ADJOINT_TO_FORWARD = 2.5;
 
@@ -123,7 +123,7 @@ export class DensePass {
     const recorder = new Recorder(this.#gpu);
     const layers = Math.min(CALIBRATION_LAYERS, plan.segments[0]!.count);
     let milliseconds = Number.POSITIVE_INFINITY;
-    for (let run = 0; run < 2; run++) {
+    for (let run = 0; run < 3; run++) {
       const start = performance.now();
       this.#walk(recorder, { first: 0, count: layers }, 0, 0);
       recorder.submit();

@@ -27,8 +27,8 @@ const FEW_POINTS = 24;
 /** Lines longer than this are thinned to the extremes of each pixel column, which looks the same. */
 const MAX_LINE_POINTS = 1600;
 /** Ordered series up to this many get one legend entry each; more share a colour bar. */
-const MAX_LEGEND_ENTRIES = 10;
-const PANEL_SPACING = 20;
+const MAX_LEGEND_ENTRIES = 12;
+const PANEL_SPACING = 32;
 /** Width that Vega without a canvas gives each character, in units of the font size: text that it believes too long moves what is around it. */
 const LAYOUT_EM = 0.8;
 const LABEL_GAP = 6;
