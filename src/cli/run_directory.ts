@@ -6,7 +6,7 @@ import { ConfigError, DataError, show } from "../config/errors.ts";
 import type { CellStore } from "../experiment/experiment.ts";
 import type { RunStatus } from "../experiment/record.ts";
 import { type Checkpoint, decodeSafetensors, encodeSafetensors } from "../flow/checkpoint.ts";
-import { reasonOf, writeFileAtomic } from "../report/files.ts";
+import { reasonOf, removeHalfWritten, writeFileAtomic } from "../report/files.ts";
 import { packageFacts } from "./package_facts.ts";
 import { flatten } from "./settings.ts";
 
@@ -125,6 +125,7 @@ export class RunDirectory implements CellStore {
       throw new DataError(path, `cannot be created: ${reasonOf(error)}`);
     }
     const resumed = options.resume ? before : undefined;
+    for (const folder of [path, join(path, CELLS), join(path, CHECKPOINTS)]) await removeHalfWritten(folder);
     const directory = new RunDirectory(
       path,
       {

@@ -1,5 +1,5 @@
 /** Writing files so that a crash leaves the old one or the new one. Node only. */
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { DataError } from "../config/errors.ts";
 
@@ -26,6 +26,13 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
     await rm(temporary, { force: true }).catch(() => undefined);
     throw new DataError(path, `cannot be written: ${reasonOf(error)}`);
   }
+}
+
+/** Deletes what a killed process left of files it was writing with `writeFileAtomic`; a missing directory is no error. */
+export async function removeHalfWritten(directory: string): Promise<void> {
+  const names = await readdir(directory).catch(() => [] as string[]);
+  for (const name of names)
+    if (/^\..+\.\d+\.tmp$/.test(name)) await rm(join(directory, name), { force: true }).catch(() => undefined);
 }
 
 /** A rename survives a power cut only once its directory is on disk; Windows and some network drives do not offer that. */

@@ -395,6 +395,24 @@ describe("run", () => {
     expect(readdirSync(join(dir, "stopped/checkpoints"))).toEqual([]);
   });
 
+  it("a run killed in the middle of a write goes on from the last whole checkpoint", async () => {
+    const args = ["run", "tiny", "--adapter", "software", "--out", "killed"];
+    const [child, ended] = start(door, [...args, ...slow]);
+    await waitFor(() => existsSync(join(dir, "killed/checkpoints/L4.safetensors")));
+    child.kill("SIGKILL");
+    await ended;
+    const half = join(dir, "killed/checkpoints/.L4.safetensors.1.tmp");
+    writeFileSync(half, readFileSync(join(dir, "killed/checkpoints/L4.safetensors")).subarray(0, 40));
+    // Neither preset nor settings are typed again.
+    const resumed = await start(door, [...args, "--resume"])[1];
+    expect(resumed.code).toBe(0);
+    expect(json("killed/record.json").tables[0].rows).toEqual([
+      { depth: 4, steps: 120 },
+      { depth: 8, steps: 120 },
+    ]);
+    expect(readdirSync(join(dir, "killed/checkpoints"))).toEqual([]);
+  });
+
   it("a second Ctrl-C ends the process at once", async () => {
     // One step of ten seconds: the first signal alone would wait for it.
     const args = ["run", "tiny", "--adapter", "software", "--out", "twice", "--set", "pauseMs=10000"];
