@@ -39,7 +39,9 @@ const { gpu, notice } = await openNode({ adapter: values.adapter });
 if (notice) console.error(notice);
 const stamp = {
   date: new Date().toISOString(),
-  commit: git("rev-parse", "--short", "HEAD") + (git("status", "--porcelain", "--", ".", ":!bench/results") ? " with uncommitted changes" : ""),
+  commit:
+    git("rev-parse", "--short", "HEAD") +
+    (git("status", "--porcelain", "--", ".", ":!bench/results") ? " with uncommitted changes" : ""),
   adapter: gpu.name,
   facts: gpu.facts,
   cpu: `${os.cpus()[0]?.model.trim()} × ${os.availableParallelism()}`,
