@@ -37,12 +37,12 @@ type MatmulEpilogue = 0 | 1 | 2 | 3 | 4;
 /** Forward, loss and adjoint of a stack on one batch of n rows, with the states they need. */
 export class DensePass {
   readonly stack: DenseStack;
-  plan: DensePlan;
   readonly loss: Loss;
   readonly #gpu: Gpu;
   readonly #tensors: Record<string, Tensor> = {};
   readonly #kernels: Record<string, Kernel>;
   readonly #matmuls: Record<MatmulEpilogue, Kernel>;
+  #plan: DensePlan;
   #embedded = false;
 
   private constructor(
@@ -53,7 +53,7 @@ export class DensePass {
     matmuls: Record<MatmulEpilogue, Kernel>,
   ) {
     this.stack = stack;
-    this.plan = plan;
+    this.#plan = plan;
     this.loss = loss;
     this.#gpu = stack.gpu;
     this.#kernels = kernels;
@@ -135,7 +135,11 @@ export class DensePass {
     recorder.destroy();
     const nanosecondsPerLayer = ((options.training ? ADJOINT_TO_FORWARD : 1) * 1e6 * milliseconds) / layers;
     const measured = planDense(plan.shape, this.#gpu.profile, { ...options, rows: plan.rows, nanosecondsPerLayer });
-    if (measured.segments[0]!.count < plan.segments[0]!.count) this.plan = measured;
+    if (measured.segments[0]!.count < plan.segments[0]!.count) this.#plan = measured;
+  }
+
+  get plan(): DensePlan {
+    return this.#plan;
   }
 
   /** Bytes of this pass on the device. */
@@ -423,15 +427,7 @@ export class DensePass {
         weights,
         slots,
         {
-          rows: plan.rows,
-          columns: width,
-          inner: hidden,
-          a_row: hidden,
-          a_column: 1,
-          b_row: plan.unitFloats,
-          b_column: 1,
-          y_row: plan.widthPadded,
-          y_column: 1,
+          ...this.#unitsToRows,
           b_at: k * plan.layerFloats + plan.widthPadded,
           from_at: step * k * plan.slotFloats,
           y_at: step * (k + 1) * plan.slotFloats,
@@ -555,21 +551,30 @@ export class DensePass {
         weights,
         adjoint,
         {
-          rows: plan.rows,
-          columns: width,
-          inner: hidden,
-          a_row: hidden,
-          a_column: 1,
-          b_row: plan.unitFloats,
-          b_column: 1,
-          y_row: plan.widthPadded,
-          y_column: 1,
+          ...this.#unitsToRows,
           b_at: k * plan.layerFloats,
           alpha: scale,
         },
         adjoint_low,
       );
     }
+  }
+
+  /** Strides of [n,m] · [m,q] with one half of a layer's units: what adds a layer to the states or the adjoints. */
+  get #unitsToRows() {
+    const { rows, unitFloats, widthPadded, shape } = this.plan;
+    const { hidden, width } = shape;
+    return {
+      rows,
+      columns: width,
+      inner: hidden,
+      a_row: hidden,
+      a_column: 1,
+      b_row: unitFloats,
+      b_column: 1,
+      y_row: widthPadded,
+      y_column: 1,
+    };
   }
 
   #matmul(

@@ -6,7 +6,7 @@ import { DenseStack } from "../../src/model/dense_stack.ts";
 import type { DenseLayout } from "../../src/plan/dense.ts";
 import { relativeError } from "../support/compare.ts";
 import { openTestDevice } from "../support/device.ts";
-import { denseFixture, f32, fixture, type TensorJson } from "../support/fixtures.ts";
+import { denseFixture, type FlowFixture, f32, fixture } from "../support/fixtures.ts";
 
 const gpu = await openTestDevice();
 const EPSILON = 2 ** -24;
@@ -68,19 +68,6 @@ describe("forward, loss and gradients equal PyTorch's in float64", () => {
         stack.destroy();
       });
 });
-
-interface FlowFixture {
-  config: { n: number; d: number; m: number; L: number; steps: number; lr: number };
-  X: TensorJson;
-  Y: TensorJson;
-  W0: TensorJson;
-  losses: number[];
-  max_step_W: number[];
-  W_change_norm: number;
-  V_norm: number;
-  V?: TensorJson;
-  W?: TensorJson;
-}
 
 describe("gradient flow equals PyTorch's in float64", () => {
   for (const name of ["flow_L8", "flow_L128"])

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { Activation, DenseShape, Loss } from "../../src/config/dense.ts";
+import type { Activation, DenseShape } from "../../src/config/dense.ts";
 import { ConfigError } from "../../src/config/errors.ts";
 import { RandomStream } from "../../src/model/random.ts";
 import {
@@ -13,81 +12,22 @@ import {
   gradientFlowStep,
   stepNorms,
 } from "../../src/reference/dense.ts";
+import { relativeError } from "../support/compare.ts";
+import { denseFixture, type FlowFixture, fixture } from "../support/fixtures.ts";
 
-interface Tensor {
-  shape: number[];
-  data: number[];
-}
-type TensorName = "X" | "Y" | "A" | "V" | "W" | "B" | "output" | "states" | "dA" | "dV" | "dW" | "dB";
-type DenseGolden = Record<TensorName, Tensor> & {
-  config: {
-    n: number;
-    d: number;
-    q: number;
-    m: number;
-    dout: number;
-    L: number;
-    activation: string;
-    normalisation: "paper" | "code";
-    beta: number;
-    loss: "mse_sum" | "mse_mean" | "cross_entropy";
-  };
-  labels: number[];
-  loss: number;
-};
-interface FlowGolden {
-  config: { n: number; d: number; m: number; L: number; steps: number; lr: number };
-  X: Tensor;
-  Y: Tensor;
-  W0: Tensor;
-  losses: number[];
-  max_step_V: number[];
-  max_step_W: number[];
-  V_norm: number;
-  W_change_norm: number;
-  V?: Tensor;
-  W?: Tensor;
-}
+type TensorName = "X" | "Y" | "A" | "V" | "W" | "B";
 
-const LOSS_NAMES = { mse_sum: "squared-norm", mse_mean: "mean-square", cross_entropy: "cross-entropy" } as const;
 const ONLY_V_AND_W: DenseTrained = { A: false, V: true, W: true, B: false };
 const ALL: DenseTrained = { A: true, V: true, W: true, B: true };
 
-function fixture<T>(name: string): T {
-  return JSON.parse(readFileSync(new URL(`../fixtures/${name}.json`, import.meta.url), "utf8")) as T;
-}
-
 function loadDense(name: string) {
-  const golden = fixture<DenseGolden>(name);
+  const { file: golden, shape, loss } = denseFixture(name);
   const { config } = golden;
-  const shape: DenseShape = {
-    inputs: config.d,
-    width: config.q,
-    hidden: config.m,
-    outputs: config.dout,
-    depth: config.L,
-    activation: config.activation.replace("_", "-") as Activation,
-    widthFactors: config.normalisation,
-    beta: config.beta,
-  };
-  const loss: Loss = LOSS_NAMES[config.loss];
   const of = (key: TensorName) => Float64Array.from(golden[key].data);
   const weights: DenseWeights = { A: of("A"), V: of("V"), W: of("W"), B: of("B") };
   const targets = loss === "cross-entropy" ? Uint32Array.from(golden.labels) : of("Y");
   const data: DenseData = { n: config.n, inputs: of("X"), targets };
   return { golden, shape, loss, weights, data };
-}
-
-/** Largest difference, relative to the largest expected magnitude. */
-function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  expect(actual.length).toBe(expected.length);
-  let worst = 0;
-  let scale = 0;
-  for (let i = 0; i < expected.length; i++) {
-    worst = Math.max(worst, Math.abs(actual[i] - expected[i]));
-    scale = Math.max(scale, Math.abs(expected[i]));
-  }
-  return worst / scale;
 }
 
 function norm(values: Float64Array): number {
@@ -160,7 +100,7 @@ describe.each(DENSE)("%s", (name) => {
 
 describe.each(["flow_L8", "flow_L128"])("%s", (name) => {
   it("follows PyTorch's float64 gradient descent", () => {
-    const golden = fixture<FlowGolden>(name);
+    const golden = fixture<FlowFixture>(name);
     const { n, d, m, L, steps, lr } = golden.config;
     const shape: DenseShape = {
       inputs: d,

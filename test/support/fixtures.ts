@@ -40,6 +40,20 @@ export interface DenseFixture {
   readonly dB: TensorJson;
 }
 
+export interface FlowFixture {
+  readonly config: { n: number; d: number; m: number; L: number; steps: number; lr: number };
+  readonly X: TensorJson;
+  readonly Y: TensorJson;
+  readonly W0: TensorJson;
+  readonly losses: readonly number[];
+  readonly max_step_V: readonly number[];
+  readonly max_step_W: readonly number[];
+  readonly V_norm: number;
+  readonly W_change_norm: number;
+  readonly V?: TensorJson;
+  readonly W?: TensorJson;
+}
+
 const LOSS: Record<DenseFixture["config"]["loss"], Loss> = {
   mse_sum: "squared-norm",
   mse_mean: "mean-square",
