@@ -16,10 +16,10 @@ const SLOT_BYTES = 256; // minUniformBufferOffsetAlignment of every adapter
 const PARAMS_SLOTS = 4096;
 const TIMED_DISPATCHES = 2048;
 
-/** GPU time of one kernel over the dispatches measured. */
+/** GPU time of one kernel over the passes measured: their sum, and each. */
 export interface KernelTime {
-  readonly dispatches: number;
   readonly nanoseconds: number;
+  readonly passes: readonly number[];
 }
 
 /**
@@ -87,7 +87,7 @@ export class Recorder {
     pass.setPipeline(kernel.pipeline);
     pass.setBindGroup(0, group, facts.paramsBytes > 0 ? [offset] : []);
     pass.dispatchWorkgroups(x, y, z);
-    if (this.#profile) this.#closePass();
+    if (this.#profile?.scope === "dispatch") this.#closePass();
     this.dispatches++;
   }
 
@@ -151,11 +151,19 @@ export class Recorder {
     else map();
   }
 
-  /** From now on every dispatch is its own pass with timestamps, if the device offers them. */
-  startProfile(): boolean {
+  /**
+   * From now on passes carry timestamps, if the device offers them.
+   * `scope`: every dispatch is a pass of its own, or a pass lasts until `endPass()` and bears its first kernel's name.
+   */
+  startProfile(scope: ProfileScope = "dispatch"): boolean {
     if (!this.#gpu.timestamps) return false;
-    this.#profile = new Profile(this.#gpu.device);
+    this.#profile = new Profile(this.#gpu.device, scope);
     return true;
+  }
+
+  /** What is recorded next goes into a new pass. */
+  endPass(): void {
+    this.#closePass();
   }
 
   /** GPU time by kernel since `startProfile()`, of dispatches submitted so far. */
@@ -226,14 +234,18 @@ function asRange(binding: Tensor | Range | undefined): Range | undefined {
   return binding === undefined || "tensor" in binding ? (binding as Range | undefined) : { tensor: binding };
 }
 
+type ProfileScope = "dispatch" | "pass";
+
 class Profile {
+  readonly scope: ProfileScope;
   readonly #queries: GPUQuerySet;
   readonly #resolved: GPUBuffer;
   readonly #device: GPUDevice;
   readonly #labels: string[] = [];
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, scope: ProfileScope) {
     this.#device = device;
+    this.scope = scope;
     this.#queries = device.createQuerySet({ type: "timestamp", count: 2 * TIMED_DISPATCHES });
     this.#resolved = device.createBuffer({
       label: "timestamps",
@@ -264,10 +276,11 @@ class Profile {
       await staging.mapAsync(MAP_READ);
       const stamps = new BigUint64Array(staging.getMappedRange());
       this.#labels.forEach((label, i) => {
-        const before = times.get(label) ?? { dispatches: 0, nanoseconds: 0 };
+        const before = times.get(label) ?? { nanoseconds: 0, passes: [] };
+        const nanoseconds = Number(stamps[2 * i + 1]! - stamps[2 * i]!);
         times.set(label, {
-          dispatches: before.dispatches + 1,
-          nanoseconds: before.nanoseconds + Number(stamps[2 * i + 1]! - stamps[2 * i]!),
+          nanoseconds: before.nanoseconds + nanoseconds,
+          passes: [...before.passes, nanoseconds],
         });
       });
       staging.destroy();

@@ -3,7 +3,8 @@ import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 
-// config → plan → gpu → model | ode → flow → experiment → report → cli: a file imports from its own room or from rooms to the left.
+// config → plan → gpu → model | ode → flow → experiment → benchmark → report → cli: a file imports from its own room or
+// from rooms to the left.
 const RANK: Readonly<Record<string, number>> = {
   config: 0,
   plan: 1,
@@ -12,13 +13,14 @@ const RANK: Readonly<Record<string, number>> = {
   ode: 3,
   flow: 4,
   experiment: 5,
-  report: 6,
-  cli: 7,
+  benchmark: 6,
+  report: 7,
+  cli: 8,
 };
 /** Rooms beside the arrow: what they import, and who imports them. */
 const ASIDE: Readonly<Record<string, { imports: readonly string[]; importedBy: readonly string[] }>> = {
-  data: { imports: ["config"], importedBy: ["experiment", "report", "cli"] },
-  reference: { imports: ["config"], importedBy: ["experiment", "cli"] },
+  data: { imports: ["config"], importedBy: ["experiment", "benchmark", "report", "cli"] },
+  reference: { imports: ["config"], importedBy: ["experiment", "benchmark", "cli"] },
 };
 const SURFACE = ["index.ts", "node.ts"];
 
