@@ -46,7 +46,7 @@ function buildProgram(experiments: readonly AnyExperiment[], done: (code: number
       "change a field of the preset, e.g. rate=0.1 or depths=16,64; repeatable",
     ).argParser((value: string, before: readonly string[] = []) => [...before, value]);
   const adapter = () =>
-    new Option("--adapter <kind>", "device: auto, hardware or software; auto takes hardware if there is any")
+    new Option("--adapter <kind>", "device: auto, hardware, software, lavapipe or swiftshader; auto takes hardware if there is any")
       .default("auto", "auto")
       .argParser(oneOf(ADAPTER_CHOICES));
   const example = names[0] ?? "EXPERIMENT";

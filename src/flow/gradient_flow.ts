@@ -84,6 +84,7 @@ export class GradientFlow {
   #rejected = 0;
   #batch = 1;
   #stepMs = 0;
+  #warm = false;
   #status: FlowStatus = "running";
   #divergedAt: { step: number; loss: number } | undefined;
 
@@ -265,8 +266,11 @@ export class GradientFlow {
     this.recorder.submit(taken * this.#stepMs);
     const losses = new Float32Array(await read);
     const elapsed = performance.now() - started;
-    // The quickest step seen, forgotten slowly: what a wait may safely assume.
-    this.#stepMs = Math.min(elapsed / taken, this.#stepMs === 0 ? Number.POSITIVE_INFINITY : 1.05 * this.#stepMs);
+    // The quickest step seen, forgotten slowly: what a wait may safely assume. The first one may have compiled kernels
+    // (lavapipe does so at the first dispatch, 9 s where a step takes 3 ms), and a wait would be believed ever after.
+    if (this.#warm)
+      this.#stepMs = Math.min(elapsed / taken, this.#stepMs === 0 ? Number.POSITIVE_INFINITY : 1.05 * this.#stepMs);
+    this.#warm = true;
     // Only the length of a batch depends on the clock; the numbers do not.
     if (taken === this.#batch)
       this.#batch = Math.max(1, Math.min(LOSS_RING - 1, Math.round((taken * BATCH_MS) / Math.max(elapsed, 1))));

@@ -7,13 +7,16 @@ import { brotliDecompressSync } from "node:zlib";
 import { Gpu } from "./device.ts";
 import { DeviceError } from "./errors.ts";
 
-export const ADAPTER_CHOICES = ["auto", "hardware", "software"] as const;
-/** `auto`: hardware, else a software adapter of the system that Dawn accepts, else the one npm brought. */
+export const ADAPTER_CHOICES = ["auto", "hardware", "software", "lavapipe", "swiftshader"] as const;
+/**
+ * `auto`: hardware, else `software`: what the system offers and Dawn accepts, else Mesa's cached lavapipe folder
+ * (`npm run lavapipe` puts it there; about six times SwiftShader), else the SwiftShader that npm brought.
+ */
 export type AdapterChoice = (typeof ADAPTER_CHOICES)[number];
 
 /** What became of one way to find an adapter. */
 export interface AdapterAttempt {
-  readonly way: "system" | "SwiftShader from npm";
+  readonly way: "system" | "cached lavapipe" | "SwiftShader from npm";
   readonly found: boolean;
   readonly detail: string;
 }
@@ -34,60 +37,65 @@ export async function openNode(
   options: OpenNodeOptions = {},
 ): Promise<{ gpu: Gpu; attempts: readonly AdapterAttempt[]; notice?: string }> {
   const choice = options.adapter ?? "auto";
-  const flags = [...(options.flags ?? [])];
+  const { adapter, instance, via, attempts } = await findAdapter(choice, options.flags);
+  const software = isSoftware(adapter);
+  const gpu = await Gpu.open({
+    adapter,
+    keepAlive: instance,
+    via,
+    ...(software ? { parallelGroups: availableParallelism() } : {}),
+    ...(options.withoutSubgroups ? { withoutSubgroups: true } : {}),
+  });
+  const fellBack = software && choice === "auto";
+  return {
+    gpu,
+    attempts,
+    ...(fellBack ? { notice: `no hardware adapter: using the software adapter ${gpu.name}` } : {}),
+  };
+}
+
+/**
+ * Looks for an adapter without opening a device: for programs that bring their own, as `navigator.gpu` they take
+ * `instance`, which must stay referenced as long as any device of it lives.
+ * @throws DeviceError `no_adapter` with the reason each way was refused.
+ */
+export async function findAdapter(
+  choice: AdapterChoice,
+  flags: readonly string[] = [],
+): Promise<{ adapter: GPUAdapter; instance: GPU; via: AdapterAttempt["way"]; attempts: readonly AdapterAttempt[] }> {
   const attempts: AdapterAttempt[] = [];
   const dawn = await loadDawn();
-  const take = async (adapter: GPUAdapter, keepAlive: unknown, via: string) =>
-    Gpu.open({
-      adapter,
-      keepAlive,
-      via,
-      ...(isSoftware(adapter) ? { parallelGroups: availableParallelism() } : {}),
-      ...(options.withoutSubgroups ? { withoutSubgroups: true } : {}),
-    });
-
+  const request = async () => {
+    const instance = dawn.create([...flags]);
+    return { instance, adapter: await instance.requestAdapter({ powerPreference: "high-performance" }) };
+  };
   if (process.platform === "linux" && !hasVulkanLoader()) {
     // Asking Dawn without a loader would only add its own warning to stderr.
     attempts.push({ way: "system", found: false, detail: "no Vulkan loader (libvulkan.so.1) on this machine" });
   } else {
-    const instance = dawn.create(flags);
-    const adapter = await instance.requestAdapter({ powerPreference: "high-performance" });
-    const software = adapter ? isSoftware(adapter) : false;
-    const wanted = adapter !== null && (choice === "auto" || (choice === "software") === software);
+    const { instance, adapter } = await request();
+    const wanted = adapter !== null && satisfies(adapter, choice);
     attempts.push({
       way: "system",
       found: wanted,
       detail: adapter
-        ? `${describe(adapter)}${software ? " (software)" : ""}${wanted ? "" : `, refused: --adapter ${choice} was asked`}`
+        ? `${describe(adapter)}${isSoftware(adapter) ? " (software)" : ""}${wanted ? "" : `, refused: --adapter ${choice} was asked`}`
         : "Dawn found no adapter it accepts (no Vulkan, Metal or Direct3D 12 driver, or one without the features WebGPU needs)",
     });
-    if (adapter && wanted) {
-      const gpu = await take(adapter, instance, "system");
-      return software && choice === "auto"
-        ? { gpu, attempts, notice: `no hardware adapter: using the software adapter ${gpu.name}` }
-        : { gpu, attempts };
-    }
+    if (adapter && wanted) return { adapter, instance, via: "system", attempts };
   }
-  if (choice !== "hardware") {
-    const found = findSwiftShader();
+  for (const { way, choices, find } of SOFTWARE_DRIVERS) {
+    if (!choices.includes(choice)) continue;
+    const found = find();
     if ("reason" in found) {
-      attempts.push({ way: "SwiftShader from npm", found: false, detail: found.reason });
-    } else {
-      preloadVulkan(found.directory);
-      const instance = dawn.create(flags);
-      const adapter = await instance.requestAdapter();
-      attempts.push({
-        way: "SwiftShader from npm",
-        found: adapter !== null,
-        detail: adapter ? describe(adapter) : `Dawn refused the driver in ${found.directory}`,
-      });
-      if (adapter) {
-        const gpu = await take(adapter, instance, "SwiftShader from npm");
-        return choice === "auto"
-          ? { gpu, attempts, notice: `no hardware adapter: using the software adapter ${gpu.name}` }
-          : { gpu, attempts };
-      }
+      attempts.push({ way, found: false, detail: found.reason });
+      continue;
     }
+    preloadVulkan(found);
+    const { instance, adapter } = await request();
+    const detail = adapter ? describe(adapter) : `Dawn refused the driver of ${found.icd}`;
+    attempts.push({ way, found: adapter !== null, detail });
+    if (adapter) return { adapter, instance, via: way, attempts };
   }
   const reasons = attempts.map(({ way, detail }) => `${way}: ${detail}`).join("; ");
   throw new DeviceError("no_adapter", `no ${choice === "auto" ? "WebGPU" : choice} adapter. ${reasons}`);
@@ -110,11 +118,18 @@ async function loadDawn(): Promise<Dawn> {
 }
 
 function isSoftware(adapter: GPUAdapter): boolean {
-  const { info } = adapter;
-  return (
-    info.isFallbackAdapter === true ||
-    /swiftshader|llvmpipe|lavapipe|\bcpu\b/i.test(`${info.device} ${info.description} ${info.architecture}`)
-  );
+  return adapter.info.isFallbackAdapter === true || /swiftshader|llvmpipe|lavapipe|\bcpu\b/i.test(identity(adapter));
+}
+
+function satisfies(adapter: GPUAdapter, choice: AdapterChoice): boolean {
+  if (choice === "auto") return true;
+  if (choice === "lavapipe") return /llvmpipe|lavapipe/i.test(identity(adapter));
+  if (choice === "swiftshader") return /swiftshader/i.test(identity(adapter));
+  return (choice === "software") === isSoftware(adapter);
+}
+
+function identity({ info }: GPUAdapter): string {
+  return `${info.device} ${info.description} ${info.architecture}`;
 }
 
 function describe(adapter: GPUAdapter): string {
@@ -131,38 +146,68 @@ function hasVulkanLoader(): boolean {
   return true;
 }
 
+/** A Vulkan driver for the processor: its manifest, and a loader for machines that have none. */
+interface SoftwareDriver {
+  readonly icd: string;
+  readonly loader: string | undefined;
+}
+
+const SOFTWARE_DRIVERS: readonly {
+  readonly way: AdapterAttempt["way"];
+  readonly choices: readonly AdapterChoice[];
+  readonly find: () => SoftwareDriver | { reason: string };
+}[] = [
+  { way: "cached lavapipe", choices: ["auto", "software", "lavapipe"], find: findLavapipe },
+  { way: "SwiftShader from npm", choices: ["auto", "software", "swiftshader"], find: findSwiftShader },
+];
+
+function cacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "deeplimit");
+}
+
+/** Where `npm run lavapipe` (scripts/lavapipe.sh) puts the driver and its manifest. */
+function findLavapipe(): SoftwareDriver | { reason: string } {
+  const icd = join(cacheFolder(), "lavapipe", "lvp_icd.json");
+  if (!existsSync(icd)) return { reason: "not installed (npm run lavapipe)" };
+  const swiftShader = findSwiftShader();
+  return { icd, loader: "reason" in swiftShader ? undefined : swiftShader.loader };
+}
+
 const SWIFTSHADER_FILES = ["libvk_swiftshader.so", "libvulkan.so.1", "vk_swiftshader_icd.json"];
 
 /**
  * The Vulkan software driver and loader inside the npm package `@sparticuz/chromium`, unpacked once into the cache
  * folder; or those of an installed Chromium.
  */
-function findSwiftShader(): { directory: string } | { reason: string } {
+function findSwiftShader(): SoftwareDriver | { reason: string } {
   if (process.platform !== "linux" || process.arch !== "x64")
     return { reason: `npm carries it for linux-x64 only, this is ${process.platform}-${process.arch}` };
   const complete = (directory: string) => SWIFTSHADER_FILES.every((file) => existsSync(join(directory, file)));
+  const driver = (directory: string) => ({
+    icd: join(directory, "vk_swiftshader_icd.json"),
+    loader: join(directory, "libvulkan.so.1"),
+  });
   // The package's `exports` hides the file, so it is found by path.
   const roots = createRequire(fileURLToPath(import.meta.url)).resolve.paths("@sparticuz/chromium") ?? [];
   for (const root of roots) {
     const archive = join(root, "@sparticuz/chromium/bin/swiftshader.tar.br");
     if (!existsSync(archive)) continue;
     const { size, mtimeMs } = statSync(archive);
-    const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-    for (const base of [join(cache, "deeplimit"), join(dirname(archive), "..", ".deeplimit")]) {
+    for (const base of [cacheFolder(), join(dirname(archive), "..", ".deeplimit")]) {
       const directory = join(base, `swiftshader-${size}-${Math.floor(mtimeMs)}`);
-      if (complete(directory)) return { directory };
+      if (complete(directory)) return driver(directory);
       try {
         mkdirSync(directory, { recursive: true });
         unpack(brotliDecompressSync(readFileSync(archive)), directory);
       } catch {
         continue; // an unwritable cache: try beside the package
       }
-      if (complete(directory)) return { directory };
+      if (complete(directory)) return driver(directory);
     }
-    return { reason: `${archive} could not be unpacked into ${cache}` };
+    return { reason: `${archive} could not be unpacked into ${cacheFolder()}` };
   }
   for (const directory of ["/usr/lib/chromium", "/opt/google/chrome", "/usr/lib/chromium-browser"])
-    if (complete(directory)) return { directory };
+    if (complete(directory)) return driver(directory);
   return {
     reason:
       "the optional npm package @sparticuz/chromium, which carries it, is not installed (npm i @sparticuz/chromium)",
@@ -184,18 +229,18 @@ function unpack(tar: Buffer, directory: string): void {
 }
 
 /**
- * Loads the Vulkan loader into this process, so that Dawn's own dlopen("libvulkan.so.1") finds it by its SONAME, and
- * points it at SwiftShader. No environment variable outside the process, no second process.
+ * Loads a Vulkan loader into this process unless there is one, so that Dawn's own dlopen("libvulkan.so.1") finds it by
+ * its SONAME, and points it at the driver. No environment variable outside the process, no second process.
  */
-function preloadVulkan(directory: string): void {
-  if (!/libvulkan\.so\.1/.test(readFileSync("/proc/self/maps", "utf8"))) {
+function preloadVulkan({ icd, loader }: SoftwareDriver): void {
+  if (loader !== undefined && !hasVulkanLoader()) {
     const RTLD_NODELETE = 0x1000;
     try {
-      process.dlopen({ exports: {} }, join(directory, "libvulkan.so.1"), constants.dlopen.RTLD_NOW | RTLD_NODELETE);
+      process.dlopen({ exports: {} }, loader, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
     } catch {
       // Always throws "did not self-register"; the library stays loaded, which is all that is wanted.
     }
   }
   // Loaders before 1.3.207 know only the second name.
-  process.env.VK_DRIVER_FILES = process.env.VK_ICD_FILENAMES = join(directory, "vk_swiftshader_icd.json");
+  process.env.VK_DRIVER_FILES = process.env.VK_ICD_FILENAMES = icd;
 }

@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { FlowInput } from "../../src/config/flow.ts";
 import type { Gpu } from "../../src/gpu/device.ts";
 import { DeviceError, KernelError } from "../../src/gpu/errors.ts";
-import { openNode } from "../../src/gpu/node_adapter.ts";
+import { type AdapterChoice, openNode } from "../../src/gpu/node_adapter.ts";
 import { Recorder } from "../../src/gpu/recorder.ts";
 import { dispatchesPerStep } from "../../src/plan/dense.ts";
 import { relativeError } from "../support/compare.ts";
@@ -16,7 +16,7 @@ const problem = denseProblem();
 
 /** A device of its own, for what leaves the shared one unusable. */
 async function ownDevice(withoutSubgroups = false): Promise<Gpu> {
-  const adapter = (process.env.DEEPLIMIT_ADAPTER ?? "software") as "auto" | "hardware" | "software";
+  const adapter = (process.env.DEEPLIMIT_ADAPTER ?? "swiftshader") as AdapterChoice;
   const opened = await openNode({ adapter, withoutSubgroups });
   afterAll(() => opened.gpu.close());
   return opened.gpu;

@@ -47,7 +47,7 @@ function start(
 
 const real = (...args: string[]) => start(cli, args)[1];
 const tiny = (...args: string[]) => start(door, args)[1];
-const run = (...args: string[]) => tiny("run", "tiny", "--adapter", "software", ...args);
+const run = (...args: string[]) => tiny("run", "tiny", "--adapter", "swiftshader", ...args);
 const json = (...path: string[]) => JSON.parse(readFileSync(join(dir, ...path), "utf8"));
 const lines = (text: string) => text.trimEnd().split("\n");
 
@@ -175,7 +175,7 @@ describe("wrong usage is one line and exit code 2", () => {
 
 describe("doctor", () => {
   it("--json on the software adapter parses, and the self-test passes", async () => {
-    const { code, out, err } = await real("doctor", "--json", "--adapter", "software");
+    const { code, out, err } = await real("doctor", "--json", "--adapter", "swiftshader");
     expect(err).toBe("");
     const diagnosis = JSON.parse(out);
     expect(diagnosis).toMatchObject({ healthy: true, device: { adapter: { software: true } } });
@@ -194,7 +194,7 @@ describe("doctor", () => {
   });
 
   it("text fits 80 columns", async () => {
-    const { code, out } = await real("doctor", "--adapter", "software");
+    const { code, out } = await real("doctor", "--adapter", "swiftshader");
     expect(code).toBe(0);
     for (const line of lines(out)) expect([...line].length).toBeLessThanOrEqual(80);
     expect(out).toContain("The device is fit for use.");
@@ -355,7 +355,7 @@ describe("run", () => {
     const quiet = await run("--out", "bug", "--quiet", "--set", "end=bug");
     expectError(quiet, 1, "internal error: a bug (DEEPLIMIT_DEBUG=1 shows where)");
     expect(json("bug/run.json").status).toBe("failed");
-    const args = ["run", "tiny", "--adapter", "software", "--out", "bug", "--resume", "--quiet", "--set", "end=bug"];
+    const args = ["run", "tiny", "--adapter", "swiftshader", "--out", "bug", "--resume", "--quiet", "--set", "end=bug"];
     const loud = await start(door, args, { DEEPLIMIT_DEBUG: "1" })[1];
     expect(loud.err).toMatch(/tiny_door\.mjs:\d+/);
   });
@@ -369,7 +369,7 @@ describe("run", () => {
   const slow = ["--set", "steps=120", "--set", "pauseMs=5", "--set", "depths=4,8"];
 
   it("Ctrl-C writes what there is, says how to go on, and --resume does from the checkpoint", async () => {
-    const args = ["run", "tiny", "--adapter", "software", "--out", "stopped"];
+    const args = ["run", "tiny", "--adapter", "swiftshader", "--out", "stopped"];
     const [child, ended] = start(door, [...args, ...slow]);
     await waitFor(() => existsSync(join(dir, "stopped/checkpoints/L4.safetensors")));
     child.kill("SIGINT");
@@ -396,7 +396,7 @@ describe("run", () => {
   });
 
   it("a run killed in the middle of a write goes on from the last whole checkpoint", async () => {
-    const args = ["run", "tiny", "--adapter", "software", "--out", "killed"];
+    const args = ["run", "tiny", "--adapter", "swiftshader", "--out", "killed"];
     const [child, ended] = start(door, [...args, ...slow]);
     await waitFor(() => existsSync(join(dir, "killed/checkpoints/L4.safetensors")));
     child.kill("SIGKILL");
@@ -415,7 +415,7 @@ describe("run", () => {
 
   it("a second Ctrl-C ends the process at once", async () => {
     // One step of ten seconds: the first signal alone would wait for it.
-    const args = ["run", "tiny", "--adapter", "software", "--out", "twice", "--set", "pauseMs=10000"];
+    const args = ["run", "tiny", "--adapter", "swiftshader", "--out", "twice", "--set", "pauseMs=10000"];
     const [child, ended] = start(door, args);
     await waitFor(() => existsSync(join(dir, "twice/run.json")));
     await new Promise((resolve) => setTimeout(resolve, 300));

@@ -1,10 +1,10 @@
 import { afterAll } from "vitest";
 import type { Gpu } from "../../src/gpu/device.ts";
-import { openNode } from "../../src/gpu/node_adapter.ts";
+import { type AdapterChoice, openNode } from "../../src/gpu/node_adapter.ts";
 
-/** One device per test file; a missing adapter fails the file. `DEEPLIMIT_ADAPTER` picks another one (default software). */
+/** One device per test file; a missing adapter fails the file. `DEEPLIMIT_ADAPTER` picks another one (default swiftshader, the same on every machine). */
 export async function openTestDevice(withoutSubgroups = false): Promise<Gpu> {
-  const adapter = (process.env.DEEPLIMIT_ADAPTER ?? "software") as "auto" | "hardware" | "software";
+  const adapter = (process.env.DEEPLIMIT_ADAPTER ?? "swiftshader") as AdapterChoice;
   const { gpu } = await openNode({ adapter, withoutSubgroups });
   afterAll(() => gpu.close());
   return gpu;
