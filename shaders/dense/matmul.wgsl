@@ -81,7 +81,7 @@ fn store(at: u32, value: f32) {
     let before = y[params.from_at + at];
     let change = value + second[at];
     let next = before + change;
-    second[at] = two_sum_error(vec4f(before), vec4f(change), vec4f(next)).x;
+    second[at] = two_sum_error(vec4f(before), vec4f(change), vec4f(next), params.rows >> 31u).x;
     y[to] = next;
   }
 }

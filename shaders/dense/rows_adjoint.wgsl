@@ -1,5 +1,5 @@
-// p_k = p_{k+1} + scale · W_{k+1}ᵀ g,  g = (V_{k+1}ᵀ p_{k+1}) ∘ σ'(z),  z = inner · W_{k+1} h_k;   per workgroup of rows
-// partials[group, layer] = Σ_rows (g h_kᵀ, p_{k+1} σ(z)ᵀ), laid out as the weights [HIDDEN, 2·WIDTH]; the update scales and sums them.
+// p_k = p_{k+1} + scale · W_{k+1}ᵀ g,  g = (V_{k+1}ᵀ p_{k+1}) ∘ σ'(z),  z = inner · W_{k+1} h_k;   per quad of invocations
+// partials[quad, layer] = Σ_rows (g h_kᵀ, p_{k+1} σ(z)ᵀ), laid out as the weights [HIDDEN, 2·WIDTH]; the update scales and sums them.
 // An invocation carries ROWS adjoints in registers down the layers and recomputes z from the stored state; quads share weights
 // as in rows_forward, and each lane keeps the sum over the quad of its own quarter of the gradients.
 // Host guarantees: as rows_forward; adjoint rows of padding are zero, so they add nothing.
@@ -38,8 +38,10 @@ fn main(
   @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
   let lane = subgroup_lane & 3u;
+  let quad = group.x * (WORKGROUP / 4u) + local / 4u;
   let first_row = group.x * WORKGROUP * ROWS + local;
   let layer_count = params.layer_count;
+  let zero = layer_count >> 31u;
   let slot4 = params.slot4;
   let scale = params.scale;
   let inner = params.inner;
@@ -69,7 +71,7 @@ fn main(
     }
     for (var j = 0u; j < HIDDEN; j++) {
       let unit = (layer * HIDDEN + j) * 2u * CHUNKS + lane;
-      let partial = ((group.x * layer_count + layer) * HIDDEN + j) * 2u * CHUNKS + lane;
+      let partial = ((quad * layer_count + layer) * HIDDEN + j) * 2u * CHUNKS + lane;
       var w = array<vec4f, CHUNKS>();
       var v = array<vec4f, CHUNKS>();
       //@unroll
@@ -125,7 +127,7 @@ fn main(
     for (var i = 0u; i < ROWS * CHUNKS; i++) {
       let change = scale * sum[i] + low[i];
       let next = p[i] + change;
-      low[i] = two_sum_error(p[i], change, next);
+      low[i] = two_sum_error(p[i], change, next, zero);
       p[i] = next;
     }
   }

@@ -38,6 +38,7 @@ fn main(
   let first_row = group.x * WORKGROUP * ROWS + local;
   // Copied here: in the loop each read of a uniform costs 30 instructions of bounds checks (SwiftShader, 2026-11).
   let layer_count = params.layer_count;
+  let zero = layer_count >> 31u;
   let slot_stride = params.slot_step * params.slot4;
   let outer = params.outer;
   let inner = params.inner;
@@ -100,7 +101,7 @@ fn main(
       for (var c = 0u; c < CHUNKS; c++) {
         let change = outer * sum[r * CHUNKS + c] + low[r * CHUNKS + c];
         let next = h[r * CHUNKS + c] + change;
-        low[r * CHUNKS + c] = two_sum_error(h[r * CHUNKS + c], change, next);
+        low[r * CHUNKS + c] = two_sum_error(h[r * CHUNKS + c], change, next, zero);
         h[r * CHUNKS + c] = next;
         states[row + (c ^ lane)] = next;
       }

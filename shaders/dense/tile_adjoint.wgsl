@@ -77,7 +77,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         }
         let change = params.scale * sum + low[e];
         let next = p[at] + change;
-        low[e] = two_sum_error(p[at], change, next);
+        low[e] = two_sum_error(p[at], change, next, params.layer_count >> 31u);
         p[at] = next;
       }
     }

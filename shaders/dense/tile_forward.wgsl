@@ -65,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         }
         let change = params.outer * sum + low[e];
         let next = h[at] + change;
-        low[e] = two_sum_error(h[at], change, next);
+        low[e] = two_sum_error(h[at], change, next, params.layer_count >> 31u);
         h[at] = next;
         states[slot + base + at] = next;
       }

@@ -79,6 +79,7 @@ export class Gpu {
     this.profile = {
       kind: facts.software ? "software" : "hardware",
       subgroups: device.features.has("subgroups") && options.withoutSubgroups !== true,
+      subgroupSize: options.adapter.info.subgroupMinSize || 4,
       maxBindingBytes: limits.maxStorageBufferBindingSize,
       // A buffer of exactly the limit fails on SwiftShader (1 GiB refused, 1,023 MiB accepted; 2026-11).
       maxBufferBytes: facts.software ? limits.maxBufferSize - 1_048_576 : limits.maxBufferSize,

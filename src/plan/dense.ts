@@ -40,7 +40,7 @@ export interface DensePlan {
   readonly states: "stored" | "recomputed";
   /** Slots of the states tensor. */
   readonly slots: number;
-  /** Partial weight gradients summed by the update: one for each workgroup of rows, or 1. */
+  /** Partial weight gradients summed by the update: one for each quad of invocations (rows layout), or 1. */
   readonly partialGroups: number;
   readonly kernels: { readonly forward?: KernelPlan; readonly adjoint?: KernelPlan; readonly gradient?: KernelPlan };
   readonly scales: { readonly outer: number; readonly inner: number };
@@ -90,13 +90,14 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
     );
   const tile = layout === "rows" ? rowsTile(widthPadded, rows, profile) : undefined;
   const block = layout === "tile" ? workgroupTile(widthPadded, hidden, rows, profile) : undefined;
+  const lanes = rowsWorkgroup(profile);
   const rowsPadded = tile
-    ? ceilTo(rows, 4 * tile)
+    ? ceilTo(rows, lanes * tile)
     : block
       ? ceilTo(rows, Math.max(block.rows, block.gradientRows))
       : rows;
-  const groups = tile ? rowsPadded / (4 * tile) : block ? rowsPadded / block.rows : 1;
-  const partialGroups = tile ? groups : 1;
+  const groups = tile ? rowsPadded / (lanes * tile) : block ? rowsPadded / block.rows : 1;
+  const partialGroups = tile ? rowsPadded / (4 * tile) : 1;
   const slotFloats = ceilTo(rowsPadded * widthPadded, 64);
 
   const layerBytes = 4 * layerFloats;
@@ -142,9 +143,17 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
   let kernels: DensePlan["kernels"] = {};
   if (tile) {
     kernels = {
-      forward: { name: "dense/rows_forward", constants: { ...dense, ROWS: tile }, grid: [groups, 1, 1] },
+      forward: {
+        name: "dense/rows_forward",
+        constants: { ...dense, ROWS: tile, WORKGROUP: lanes },
+        grid: [groups, 1, 1],
+      },
       ...(training && {
-        adjoint: { name: "dense/rows_adjoint", constants: { ...dense, ROWS: tile }, grid: [groups, 1, 1] },
+        adjoint: {
+          name: "dense/rows_adjoint",
+          constants: { ...dense, ROWS: tile, WORKGROUP: lanes },
+          grid: [groups, 1, 1],
+        },
       }),
     };
   } else if (block) {
@@ -250,6 +259,11 @@ function chooseLayout(shape: DenseShape, profile: DeviceProfile, rows: number): 
   return fits && !wide ? "tile" : "matmul";
 }
 
+/** Invocations of a workgroup in the rows layout: a subgroup, so that every lane of the processor's vectors has a row. */
+function rowsWorkgroup(profile: DeviceProfile): number {
+  return Math.min(16, Math.max(4, profile.subgroupSize));
+}
+
 /** Rows an invocation: the least (waves of workgroups) × (cost shared by a quad + cost of its rows). */
 function rowsTile(width: number, rows: number, profile: DeviceProfile): number {
   const chunks = width / 4;
@@ -258,8 +272,11 @@ function rowsTile(width: number, rows: number, profile: DeviceProfile): number {
   const perRow = 16 * width;
   let best = 1;
   let bestCost = Number.POSITIVE_INFINITY;
-  for (let tile = 1; tile <= Math.max(1, Math.floor(MAX_REGISTER_CHUNKS / chunks)) && tile <= 7; tile++) {
-    const waves = Math.ceil(Math.ceil(rows / (4 * tile)) / profile.parallelGroups);
+  // LLVM compiles quadratically in the rows: 2.1 + 3.5 s at 4, 6.5 + 13 s at 7, for a third of the time of a step
+  // (lavapipe 25.0.7, 2026-11-23). Mesa caches compiled kernels on disk.
+  const most = profile.subgroupSize > 4 ? 4 : 7;
+  for (let tile = 1; tile <= Math.max(1, Math.floor(MAX_REGISTER_CHUNKS / chunks)) && tile <= most; tile++) {
+    const waves = Math.ceil(Math.ceil(rows / (rowsWorkgroup(profile) * tile)) / profile.parallelGroups);
     const cost = waves * (shared + tile * perRow);
     if (cost < bestCost) {
       best = tile;

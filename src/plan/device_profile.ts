@@ -4,6 +4,8 @@ export interface DeviceProfile {
   readonly kind: "software" | "hardware";
   /** Subgroup operations (quad broadcast) are offered and enabled. */
   readonly subgroups: boolean;
+  /** Invocations of the smallest subgroup; 4 where none are offered. */
+  readonly subgroupSize: number;
   /** Largest storage binding, bytes. */
   readonly maxBindingBytes: number;
   /** Largest buffer, bytes. */
@@ -21,6 +23,7 @@ export interface DeviceProfile {
 export const DEFAULT_PROFILE: DeviceProfile = {
   kind: "hardware",
   subgroups: false,
+  subgroupSize: 4,
   maxBindingBytes: 134_217_728,
   maxBufferBytes: 268_435_456,
   maxWorkgroupStorageBytes: 16_384,
@@ -34,6 +37,7 @@ export const DEFAULT_PROFILE: DeviceProfile = {
 export const SOFTWARE_PROFILE: DeviceProfile = {
   kind: "software",
   subgroups: true,
+  subgroupSize: 4,
   maxBindingBytes: 1_073_741_824,
   maxBufferBytes: 1_073_741_824,
   maxWorkgroupStorageBytes: 32_768,

