@@ -2,11 +2,18 @@
 import { createRequire } from "node:module";
 import { DensePass, DenseStack, flowSchema, GradientFlow } from "../../dist/index.js";
 import { openNode } from "../../dist/node.js";
-import { measure, readOptions } from "./protocol.mjs";
+import { measure, readOptions, reportMissing } from "./protocol.mjs";
+import { adapterName } from "./webgpu_env.mjs";
 
 const options = readOptions(["webgpu"]);
 const { n, d, m, depth, eta, X, Y, W0 } = options.data;
-const { gpu } = await openNode({ adapter: options.adapter });
+const gpu = await openNode({ adapter: options.adapter }).then(
+  (opened) => opened.gpu,
+  (error) => {
+    reportMissing("deeplimit", error.message);
+    process.exit(0);
+  },
+);
 const identity = new Float32Array(d * d);
 for (let i = 0; i < d; i++) identity[i * d + i] = 1;
 const shape = {
@@ -38,7 +45,7 @@ await measure({
   options,
   peer: "deeplimit",
   version,
-  device: gpu.name,
+  device: adapterName(gpu.facts),
   note: `layout ${pass.plan.layout}`,
   step: async () => (await flow.advance({ steps: 1 })).loss,
   evaluate: async () => (await flow.advance({ steps: 1 })).loss,

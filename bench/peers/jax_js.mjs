@@ -16,7 +16,7 @@ const options = readOptions(["webgpu", "wasm"]);
 const { backend } = options;
 const peer = `jax-${backend}`;
 
-// Run by hand, this starts itself again with the stack it needs; run_peers.mjs passes the flag.
+// Run by hand, this starts itself again with the stack it needs; `deeplimit bench` passes the flag.
 if (!process.execArgv.some((flag) => flag.startsWith("--stack-size"))) {
   const child = spawnSync(process.execPath, [LARGE_STACK, ...process.argv.slice(1)], { stdio: "inherit" });
   process.exit(child.status ?? 1);

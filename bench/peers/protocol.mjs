@@ -18,7 +18,7 @@ export function readOptions(backends) {
       budget: { type: "string", default: "Infinity" },
     },
   });
-  if (values.case === undefined) throw new Error("--case FILE.json is required (bench/peers/run_peers.mjs writes one)");
+  if (values.case === undefined) throw new Error("--case FILE.json is required (bench/peers/make_case.mjs writes one)");
   if (!backends.includes(values.backend)) {
     throw new Error(`--backend must be one of ${backends.join(", ")}, got ${values.backend}`);
   }

@@ -12,7 +12,7 @@ import time
 def read_options(backends):
     """Read the command line and the case { n, d, m, depth, eta, X, Y, W0 } (flat, row-major lists)."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--case", required=True, help="JSON file; bench/peers/run_peers.mjs writes one")
+    parser.add_argument("--case", required=True, help="JSON file; bench/peers/make_case.mjs writes one")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--backend", choices=backends, default=backends[0])

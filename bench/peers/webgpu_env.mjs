@@ -18,9 +18,13 @@ export async function installWebgpu(adapter) {
     const host = globalThis.navigator ?? { userAgent: `Node.js/${process.versions.node}` };
     Object.defineProperty(host, "gpu", { value: instance, configurable: true });
     Object.defineProperty(globalThis, "navigator", { value: host, configurable: true });
-    const { vendor, architecture, device, description } = found.adapter.info;
-    return { device: description || [vendor, architecture, device].filter(Boolean).join(" ") };
+    return { device: adapterName(found.adapter.info) };
   } catch (error) {
     return { missing: error.message };
   }
+}
+
+/** One name for an adapter in every peer's row. */
+export function adapterName({ vendor, architecture, device, description }) {
+  return description || [vendor, architecture, device].filter(Boolean).join(" ");
 }

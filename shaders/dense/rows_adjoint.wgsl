@@ -1,5 +1,5 @@
-// p_k = p_{k+1} + scale · W_{k+1}ᵀ g,  g = (V_{k+1}ᵀ p_{k+1}) ∘ σ'(z),  z = inner · W_{k+1} h_k;   per quad of invocations
-// partials[quad, layer] = Σ_rows (g h_kᵀ, p_{k+1} σ(z)ᵀ), laid out as the weights [HIDDEN, 2·WIDTH]; the update scales and sums them.
+// p_k = p_{k+1} + scale · W_{k+1}ᵀ g,  g = (V_{k+1}ᵀ p_{k+1}) ∘ σ'(z),  z = inner · W_{k+1} h_k;   per workgroup of rows
+// partials[group, layer] = Σ_rows (g h_kᵀ, p_{k+1} σ(z)ᵀ), laid out as the weights [HIDDEN, 2·WIDTH]; the update scales and sums them.
 // An invocation carries ROWS adjoints in registers down the layers and recomputes z from the stored state; quads share weights
 // as in rows_forward, and each lane keeps the sum over the quad of its own quarter of the gradients.
 // Host guarantees: as rows_forward; adjoint rows of padding are zero, so they add nothing.
@@ -38,7 +38,6 @@ fn main(
   @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
   let lane = subgroup_lane & 3u;
-  let quad = group.x * (WORKGROUP / 4u) + local / 4u;
   let first_row = group.x * WORKGROUP * ROWS + local;
   let layer_count = params.layer_count;
   let zero = layer_count >> 31u;
@@ -71,7 +70,7 @@ fn main(
     }
     for (var j = 0u; j < HIDDEN; j++) {
       let unit = (layer * HIDDEN + j) * 2u * CHUNKS + lane;
-      let partial = ((quad * layer_count + layer) * HIDDEN + j) * 2u * CHUNKS + lane;
+      let partial = ((group.x * layer_count + layer) * HIDDEN + j) * 2u * CHUNKS + lane;
       var w = array<vec4f, CHUNKS>();
       var v = array<vec4f, CHUNKS>();
       //@unroll
@@ -119,8 +118,12 @@ fn main(
             sum[r * CHUNKS + 4u * group4 + s] = fma(w[4u * group4 + s], vec4f(g[r]), sum[r * CHUNKS + 4u * group4 + s]);
           }
         }
-        partials[partial + 4u * group4] = quad_sum_of_slots(grad_w[0], grad_w[1], grad_w[2], grad_w[3]);
-        partials[partial + CHUNKS + 4u * group4] = quad_sum_of_slots(grad_v[0], grad_v[1], grad_v[2], grad_v[3]);
+        let total_w = sum_over_quads(quad_sum_of_slots(grad_w[0], grad_w[1], grad_w[2], grad_w[3]));
+        let total_v = sum_over_quads(quad_sum_of_slots(grad_v[0], grad_v[1], grad_v[2], grad_v[3]));
+        if (local < 4u) {
+          partials[partial + 4u * group4] = total_w;
+          partials[partial + CHUNKS + 4u * group4] = total_v;
+        }
       }
     }
     //@unroll
@@ -140,4 +143,16 @@ fn main(
       adjoint_low[row + (c ^ lane)] = low[r * CHUNKS + c];
     }
   }
+}
+
+// Σ over the quads of a workgroup, which is one subgroup; every lane gets it.
+fn sum_over_quads(x: vec4f) -> vec4f {
+  var sum = x;
+  if (WORKGROUP >= 8u) {
+    sum += subgroupShuffleXor(sum, 4u);
+  }
+  if (WORKGROUP >= 16u) {
+    sum += subgroupShuffleXor(sum, 8u);
+  }
+  return sum;
 }

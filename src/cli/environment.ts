@@ -33,9 +33,10 @@ export function deviceFacts(gpu: Gpu) {
   return { adapter: gpu.facts, features: gpu.features, timestamps: gpu.timestamps, profile: gpu.profile, limits };
 }
 
-/** Content of `environment.json`. */
+/** Content of `environment.json`, with the memory taken so far. */
 export function environment(gpu: Gpu, command: string): Record<string, unknown> {
-  return { ...hostFacts(), ...deviceFacts(gpu), date: new Date().toISOString(), command };
+  const memory = { peakDeviceBytes: gpu.peakBytes, peakHostBytes: 1024 * process.resourceUsage().maxRSS };
+  return { ...hostFacts(), ...deviceFacts(gpu), ...memory, date: new Date().toISOString(), command };
 }
 
 /** Commit of the checkout that this code runs from; undefined when installed as a package. */
@@ -49,7 +50,9 @@ function gitCommit(): string | undefined {
     }).trim();
   try {
     const commit = git("rev-parse", "HEAD");
-    return git("status", "--porcelain", "--untracked-files=no") === "" ? commit : `${commit} with local changes`;
+    // Results of earlier benchmarks are no change of the code.
+    const changes = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results");
+    return changes === "" ? commit : `${commit} with local changes`;
   } catch {
     return undefined;
   }

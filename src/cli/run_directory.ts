@@ -6,6 +6,8 @@ import { ConfigError, DataError, show } from "../config/errors.ts";
 import type { CellStore } from "../experiment/experiment.ts";
 import type { RunStatus } from "../experiment/record.ts";
 import { type Checkpoint, decodeSafetensors, encodeSafetensors } from "../flow/checkpoint.ts";
+import { tuningSchema } from "../gpu/tuning_cache.ts";
+import type { Tuning } from "../plan/tuning.ts";
 import { reasonOf, removeHalfWritten, writeFileAtomic } from "../report/files.ts";
 import { packageFacts } from "./package_facts.ts";
 import { flatten } from "./settings.ts";
@@ -20,6 +22,8 @@ export interface RunDirectoryOptions {
   readonly force?: boolean;
   /** Seconds between checkpoints of a running cell; default 60. */
   readonly checkpointSeconds?: number;
+  /** Measured choices of layouts that a new run is made with. */
+  readonly tuning?: Tuning | undefined;
 }
 
 const runFileSchema = z.object({
@@ -33,6 +37,8 @@ const runFileSchema = z.object({
   /** Wall time of the sessions that ended, and how many began. */
   seconds: z.number(),
   sessions: z.number(),
+  /** Measured choices of layouts that the run began with: other layouts give other bits. */
+  tuning: tuningSchema.optional(),
 });
 /** What `run.json` says of a run. */
 export type RunFile = z.infer<typeof runFileSchema>;
@@ -125,6 +131,7 @@ export class RunDirectory implements CellStore {
       throw new DataError(path, `cannot be created: ${reasonOf(error)}`);
     }
     const resumed = options.resume ? before : undefined;
+    const tuning = resumed ? resumed.tuning : options.tuning;
     for (const folder of [path, join(path, CELLS), join(path, CHECKPOINTS)]) await removeHalfWritten(folder);
     const directory = new RunDirectory(
       path,
@@ -137,6 +144,7 @@ export class RunDirectory implements CellStore {
         started: resumed?.started ?? new Date().toISOString(),
         seconds: resumed?.seconds ?? 0,
         sessions: (resumed?.sessions ?? 0) + 1,
+        ...(tuning && { tuning }),
       },
       options.checkpointSeconds ?? 60,
     );
@@ -150,7 +158,7 @@ export class RunDirectory implements CellStore {
   }
 
   /** Notes how this session ended. `seconds` is its own wall time. */
-  async finish(status: RunStatus | "failed", seconds: number): Promise<void> {
+  async finish(status: RunStatus, seconds: number): Promise<void> {
     this.#run = { ...this.#run, status, seconds: this.#run.seconds + seconds };
     await this.#writeRun();
   }

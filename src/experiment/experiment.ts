@@ -61,6 +61,8 @@ export interface ExperimentPlan {
     readonly dispatchesPerStep: number;
     readonly tensors: Readonly<Record<string, number>>;
     readonly notes: readonly string[];
+    /** q, m and n of a dense stack: what its layout depends on. */
+    readonly dense?: { readonly width: number; readonly hidden: number; readonly rows: number };
   }[];
   /** Device bytes held at one time, at most. */
   readonly peakBytes: number;

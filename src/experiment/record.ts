@@ -28,6 +28,11 @@ export interface Axis {
   readonly scale?: "linear" | "log" | "log2" | "symlog" | "ordinal";
 }
 
+export interface RoofLine {
+  readonly value: number;
+  readonly label: string;
+}
+
 /** What to draw from a table, not how. */
 export interface Figure {
   /** File stem, kebab-case. */
@@ -51,6 +56,14 @@ export interface Figure {
   readonly interval?: readonly [string, string];
   /** Straight guide lines of given slope on log–log axes, drawn through the first point's level. */
   readonly guides?: readonly { readonly slope: number; readonly label: string }[];
+  /**
+   * Limits that no point should pass, on log–log axes: rising lines y = value · x and level lines y = value. Each is drawn
+   * until it meets the highest of the other kind, and labelled. A roofline: x in operations per byte, y in GFLOP/s, rising
+   * the bandwidths in GB/s, level the peaks in GFLOP/s. The axes are widened to show them.
+   */
+  readonly roof?: { readonly rising: readonly RoofLine[]; readonly level: readonly RoofLine[] };
+  /** Column whose text is written beside each point, as far as there is room (`point` on log–log axes). */
+  readonly pointLabel?: string;
   /** Only rows where each named column equals the given value are drawn. */
   readonly where?: Record<string, Cell>;
 }
@@ -72,7 +85,19 @@ export interface Claim {
   readonly note?: string;
 }
 
-export type RunStatus = "done" | "diverged" | "cancelled" | "device_lost" | "out_of_memory";
+/** `failed`: a part of the run ended in an error, which `statusDetail` names; the other parts are in the record. */
+export type RunStatus = "done" | "diverged" | "cancelled" | "device_lost" | "out_of_memory" | "failed";
+
+/** A part of a run with tables to read on the page itself. */
+export interface Section {
+  /** Word for links, kebab-case. */
+  readonly name: string;
+  readonly title: string;
+  /** Names of the record's tables and figures. */
+  readonly tables: readonly string[];
+  readonly figures: readonly string[];
+  readonly notes: readonly string[];
+}
 
 export interface RunRecord {
   readonly experiment: string;
@@ -90,6 +115,8 @@ export interface RunRecord {
   readonly claims: readonly Claim[];
   /** What a reader should know before quoting a number: reductions, departures from the paper. */
   readonly notes: readonly string[];
+  /** Parts of the run, in order, where it has such. */
+  readonly sections?: readonly Section[];
   /** Wall time in seconds. */
   readonly seconds: number;
   /** Command line that makes this run again. */

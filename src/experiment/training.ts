@@ -166,6 +166,7 @@ export function planTraining(
     dispatchesPerStep: dispatchesPerStep(plan, spec.trained ?? { A: true, Z: true, B: true }),
     tensors,
     notes: plan.notes,
+    dense: { width: spec.shape.width, hidden: spec.shape.hidden, rows: spec.rows },
     bytes: Object.values(tensors).reduce((sum, bytes) => sum + bytes, 0),
   };
 }

@@ -7,6 +7,7 @@ import type { DensePass, GradientPart } from "../model/dense_pass.ts";
 import type { DenseStack, GroupName, ParameterGroup } from "../model/dense_stack.ts";
 import { BOSH3, EULER, HEUN, RK4, type Tableau } from "../ode/tableaus.ts";
 import { ceilTo } from "../plan/dense.ts";
+import { layerGrid, REDUCE_GROUPS, vectorGrid } from "../plan/grids.ts";
 
 export type FlowStatus = "running" | "done" | "diverged" | "cancelled";
 
@@ -49,8 +50,6 @@ const GROUPS: readonly GroupName[] = ["A", "Z", "B"];
 const LOSS_RING = 256;
 const BATCH_MS = 200;
 const NO_CLIP = 3.4e38;
-const UPDATE_WORKGROUP = 64;
-const REDUCE_WORKGROUPS = 64;
 
 const TABLEAUS: Record<FlowConfig["method"], Tableau> = { euler: EULER, heun: HEUN, rk4: RK4, adaptive: BOSH3 };
 
@@ -121,7 +120,7 @@ export class GradientFlow {
       );
       this.#backups.push({ step: -1, time: 0, tensors });
     }
-    if (this.#tableau.error) this.#partial = stack.gpu.tensor("stage error", 8 * (3 * REDUCE_WORKGROUPS + 1));
+    if (config.method === "adaptive") this.#partial = stack.gpu.tensor("stage error", 8 * (3 * REDUCE_GROUPS + 1));
   }
 
   static async create(stack: DenseStack, pass: DensePass, config: FlowConfig): Promise<GradientFlow> {
@@ -142,7 +141,7 @@ export class GradientFlow {
     } else wanted.combine = gpu.kernel("flow/combine", clipNorm);
     if (TABLEAUS[config.method].b.length > 1 || clipNorm.CLIP_NORM) wanted.gradient = gpu.kernel("flow/gradient");
     if (clipNorm.CLIP_NORM) wanted.normScale = gpu.kernel("flow/norm_scale");
-    if (TABLEAUS[config.method].error) {
+    if (config.method === "adaptive") {
       wanted.stageError = gpu.kernel("flow/stage_error", clipNorm);
       wanted.sum = gpu.kernel("metric/sum");
     }
@@ -354,7 +353,7 @@ export class GradientFlow {
         scale_w: part.scales.w,
         scale_v: part.scales.v,
       },
-      [this.#updateGroups(part.floats)],
+      vectorGrid(part.floats, this.#gpu.profile),
     );
   }
 
@@ -393,7 +392,7 @@ export class GradientFlow {
         correction1: 1 / (1 - config.beta1 ** (step + 1)),
         correction2: 1 / (1 - config.beta2 ** (step + 1)),
       },
-      [this.#updateGroups(part.floats)],
+      vectorGrid(part.floats, this.#gpu.profile),
     );
   }
 
@@ -443,7 +442,7 @@ export class GradientFlow {
           y: this.#normScales.get(group.name)!,
         },
         { layers, layer4: group.floats / layers / 4, at: stage * layers, factor: group.factor, bound: clip.bound },
-        [Math.min(layers, 65_535)],
+        layerGrid(layers),
       );
     }
   }
@@ -479,7 +478,7 @@ export class GradientFlow {
           c5: c(5),
           c6: c(6),
         },
-        [this.#updateGroups(group.floats)],
+        vectorGrid(group.floats, this.#gpu.profile),
       );
     }
   }
@@ -551,7 +550,7 @@ export class GradientFlow {
           layer4: this.#layerFloats(group) / 4,
           layers: this.#layers(group),
           stages: error.length,
-          at: g * REDUCE_WORKGROUPS,
+          at: g * REDUCE_GROUPS,
           factor: group.factor,
           clip: config.clip.kind === "coordinate" ? config.clip.bound : NO_CLIP,
           atol: config.atol,
@@ -564,14 +563,14 @@ export class GradientFlow {
           d5: d(5),
           d6: d(6),
         },
-        [REDUCE_WORKGROUPS],
+        [REDUCE_GROUPS],
       );
       count += group.floats;
     }
     recorder.dispatch(
       this.#kernels.sum!,
       { x: partial, y: this.#losses },
-      { count: this.#trained.length * REDUCE_WORKGROUPS, at: 1 },
+      { count: this.#trained.length * REDUCE_GROUPS, at: 1 },
       [1],
     );
     const read = recorder.read(this.#losses, 0, 16);
@@ -607,12 +606,6 @@ export class GradientFlow {
     this.stack.writeState(await this.stack.readState());
     this.#step = good.step;
     this.#time = good.time;
-  }
-
-  /** Few workgroups that loop on a software adapter (a uniform read costs as much as a vector of it), many on hardware. */
-  #updateGroups(floats: number): number {
-    const most = this.#gpu.profile.kind === "software" ? 16 * this.#gpu.profile.parallelGroups : 16_384;
-    return Math.min(Math.ceil(floats / 4 / UPDATE_WORKGROUP), most);
   }
 
   #layers(group: ParameterGroup): number {

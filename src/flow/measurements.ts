@@ -3,6 +3,7 @@ import type { Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { DensePass } from "../model/dense_pass.ts";
 import type { DenseStack, GroupName } from "../model/dense_stack.ts";
+import { layerGrid, REDUCE_GROUPS, vectorGrid } from "../plan/grids.ts";
 
 /** Frobenius norms along depth of one of the two weight families. */
 export interface DepthNorms {
@@ -38,9 +39,6 @@ export interface GradientNorms {
   readonly plRatio: number;
 }
 
-const REDUCE_WORKGROUPS = 64;
-const DISTANCE_WORKGROUPS = 16_384;
-
 type MetricKernels = Record<"difference" | "summary" | "sum" | "squares" | "gradient" | Indexing, Kernel>;
 
 /** Numbers of a stack at its current state, computed on the device; only scalars come back. */
@@ -56,7 +54,7 @@ export class Measurements {
     this.#stack = stack;
     this.#kernels = kernels;
     this.#scalars = stack.gpu.tensor("scalars", 16 * 16);
-    this.#partial = stack.gpu.tensor("partial sums", 8 * 3 * REDUCE_WORKGROUPS);
+    this.#partial = stack.gpu.tensor("partial sums", 8 * 3 * REDUCE_GROUPS);
     this.#layers = stack.gpu.tensor("layer norms", 16 * stack.shape.depth);
   }
 
@@ -87,7 +85,7 @@ export class Measurements {
         unit4: Z.floats / depth / shape.hidden / 4,
         initial4: Z.initialFloats / 4,
       },
-      [Math.min(depth, DISTANCE_WORKGROUPS)],
+      layerGrid(depth),
     );
     const [largest, sums, squares] = await this.#summarise(recorder, depth);
     const family = (i: 0 | 1): DepthNorms => ({
@@ -131,7 +129,7 @@ export class Measurements {
         initial4: Z.initialFloats / 4,
         reference_initial4: other.initialFloats / 4,
       },
-      [Math.min(count, DISTANCE_WORKGROUPS)],
+      layerGrid(count),
     );
     const [largest, , squares] = await this.#summarise(recorder, count);
     const family = (i: 0 | 1): DepthDistance => ({ l2: Math.sqrt(squares[i]! / count), sup: largest[i]! });
@@ -181,7 +179,7 @@ export class Measurements {
           scale_w: part.scales.w,
           scale_v: part.scales.v,
         },
-        [Math.min(Math.ceil(part.floats / 256), DISTANCE_WORKGROUPS)],
+        vectorGrid(part.floats, gpu.profile),
       ),
     );
     for (const [i, name] of order.entries())
@@ -191,13 +189,13 @@ export class Measurements {
           x: { tensor: gradient, offset: 4 * offsets.get(name)!, bytes: 4 * groups[name].floats },
           partial: this.#partial,
         },
-        { count4: groups[name].floats / 4, at: i * REDUCE_WORKGROUPS, factor: groups[name].factor },
-        [REDUCE_WORKGROUPS],
+        { count4: groups[name].floats / 4, at: i * REDUCE_GROUPS, factor: groups[name].factor },
+        [REDUCE_GROUPS],
       );
     recorder.dispatch(
       this.#kernels.sum,
       { x: this.#partial, y: this.#scalars },
-      { count: order.length * REDUCE_WORKGROUPS, at: 1 },
+      { count: order.length * REDUCE_GROUPS, at: 1 },
       [1],
     );
     const read = recorder.read(this.#scalars, 0, 16);

@@ -4,8 +4,10 @@ import { availableParallelism, constants, homedir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliDecompressSync } from "node:zlib";
+import type { Tuning } from "../plan/tuning.ts";
 import { Gpu } from "./device.ts";
 import { DeviceError } from "./errors.ts";
+import { deviceIdentity, readTuning, tuningOf, tuningPath } from "./tuning_cache.ts";
 
 export const ADAPTER_CHOICES = ["auto", "hardware", "software", "lavapipe", "swiftshader"] as const;
 /**
@@ -26,11 +28,14 @@ export interface OpenNodeOptions {
   /** Dawn's own flags, e.g. `["backend=vulkan"]`. */
   readonly flags?: readonly string[];
   readonly withoutSubgroups?: boolean;
+  /** Measured choices of layouts: those that `deeplimit tune` cached (default, unless DEEPLIMIT_TUNING is off), none, or these. */
+  readonly tuning?: boolean | Tuning;
 }
 
 /**
  * Opens a device in Node through Dawn.
- * @returns the device, every attempt made, and `notice`: one line when `auto` fell back to a software adapter.
+ * @returns the device, every attempt made, and `notice`: a line when `auto` fell back to a software adapter, and one when
+ * the cache of measured choices cannot be used.
  * @throws DeviceError `no_adapter` with the reason each way was refused.
  */
 export async function openNode(
@@ -46,12 +51,24 @@ export async function openNode(
     ...(software ? { parallelGroups: availableParallelism() } : {}),
     ...(options.withoutSubgroups ? { withoutSubgroups: true } : {}),
   });
-  const fellBack = software && choice === "auto";
-  return {
-    gpu,
-    attempts,
-    ...(fellBack ? { notice: `no hardware adapter: using the software adapter ${gpu.name}` } : {}),
-  };
+  const notices = [
+    ...(software && choice === "auto" ? [`no hardware adapter: using the software adapter ${gpu.name}`] : []),
+    ...takeTuning(gpu, options.tuning ?? process.env.DEEPLIMIT_TUNING !== "off"),
+  ];
+  return { gpu, attempts, ...(notices.length > 0 ? { notice: notices.join("\n") } : {}) };
+}
+
+/** @returns a line when the cache cannot be used */
+function takeTuning(gpu: Gpu, wanted: boolean | Tuning): string[] {
+  if (wanted === false) return [];
+  if (wanted !== true) {
+    gpu.useTuning(wanted);
+    return [];
+  }
+  const { file, problem } = readTuning(tuningPath());
+  const tuning = tuningOf(file, deviceIdentity(gpu));
+  if (tuning.length > 0) gpu.useTuning(tuning);
+  return problem === undefined ? [] : [problem];
 }
 
 /**

@@ -3,7 +3,17 @@ import { ConfigError } from "../config/errors.ts";
 import type { Gpu, Tensor } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { type Range, Recorder } from "../gpu/recorder.ts";
-import { type DensePlan, type DensePlanOptions, planDense, type Segment } from "../plan/dense.ts";
+import {
+  type DensePlan,
+  type DensePlanOptions,
+  type DenseProducts,
+  type KernelPlan,
+  planDense,
+  type Segment,
+} from "../plan/dense.ts";
+import { lossGrid, matmulGrid } from "../plan/grids.ts";
+import type { KernelName } from "../plan/kernel_name.ts";
+import { type MatmulPlace, matmulDispatches } from "../plan/matmul.ts";
 import type { DenseStack, GroupName } from "./dense_stack.ts";
 
 export interface DenseData {
@@ -33,6 +43,7 @@ const CALIBRATION_LAYERS = 64;
 const ADJOINT_TO_FORWARD = 2.5;
 
 type MatmulEpilogue = 0 | 1 | 2 | 3 | 4;
+type ProductRole = "hidden" | "state" | "gradient";
 
 /** Forward, loss and adjoint of a stack on one batch of n rows, with the states they need. */
 export class DensePass {
@@ -41,23 +52,15 @@ export class DensePass {
   readonly #gpu: Gpu;
   readonly #tensors: Record<string, Tensor> = {};
   readonly #kernels: Record<string, Kernel>;
-  readonly #matmuls: Record<MatmulEpilogue, Kernel>;
   #plan: DensePlan;
   #embedded = false;
 
-  private constructor(
-    stack: DenseStack,
-    plan: DensePlan,
-    loss: Loss,
-    kernels: Record<string, Kernel>,
-    matmuls: Record<MatmulEpilogue, Kernel>,
-  ) {
+  private constructor(stack: DenseStack, plan: DensePlan, loss: Loss, kernels: Record<string, Kernel>) {
     this.stack = stack;
     this.#plan = plan;
     this.loss = loss;
     this.#gpu = stack.gpu;
     this.#kernels = kernels;
-    this.#matmuls = matmuls;
   }
 
   /**
@@ -75,33 +78,25 @@ export class DensePass {
     const plan = planDense(shape, gpu.profile, { ...options, rows: data.rows });
     const activation = { ACTIVATION: ACTIVATIONS.indexOf(shape.activation) };
     const kernels: Record<string, Kernel> = {};
-    const matmuls = {} as Record<MatmulEpilogue, Kernel>;
-    const wanted: Promise<void>[] = [];
-    for (const [role, kernel] of Object.entries(plan.kernels))
-      wanted.push(
-        gpu.kernel(kernel.name, { ...kernel.constants, ...activation }).then((compiled) => {
-          kernels[role] = compiled;
-        }),
-      );
-    const epilogues: MatmulEpilogue[] = plan.layout === "matmul" ? [0, 1, 2, 3, 4] : [0];
-    for (const epilogue of epilogues) {
-      const constants = epilogue === 0 ? { EPILOGUE: 0 } : { EPILOGUE: epilogue, ...activation };
-      wanted.push(
-        gpu.kernel("dense/matmul", constants).then((compiled) => {
-          matmuls[epilogue] = compiled;
-        }),
-      );
-    }
-    wanted.push(
-      gpu.kernel("loss/loss", { LOSS: Math.max(0, LOSSES.indexOf(loss)) }).then((compiled) => {
-        kernels.loss = compiled;
-      }),
-      gpu.kernel("metric/sum").then((compiled) => {
-        kernels.sum = compiled;
-      }),
-    );
+    const compile = async (role: string, name: KernelName, constants: KernelPlan["constants"] = {}) => {
+      kernels[role] = await gpu.kernel(name, constants);
+    };
+    const wanted = [
+      compile("matmul", "dense/matmul"),
+      compile("loss", "loss/loss", { LOSS: Math.max(0, LOSSES.indexOf(loss)) }),
+      compile("sum", "metric/sum"),
+      ...Object.entries(plan.kernels).map(([role, { name, constants }]) =>
+        compile(role, name, { ...constants, ...activation }),
+      ),
+    ];
+    if (plan.products)
+      for (const [role, epilogue] of productsOf(options.training)) {
+        const { name, constants } = plan.products[role].kernel;
+        const sigma = epilogue === 1 || epilogue === 2 ? activation : {};
+        wanted.push(compile(`${role} ${epilogue}`, name, { ...constants, ...sigma, EPILOGUE: epilogue }));
+      }
     await Promise.all(wanted);
-    const pass = new DensePass(stack, plan, loss, kernels, matmuls);
+    const pass = new DensePass(stack, plan, loss, kernels);
     for (const [name, bytes] of Object.entries(plan.tensors))
       pass.#tensors[name] = gpu.tensor(`${name} of ${plan.rows} rows, depth ${shape.depth}`, bytes);
     pass.#tensors.unused = gpu.tensor("unused", 16);
@@ -183,7 +178,7 @@ export class DensePass {
     });
     const { width, outputs } = this.stack.shape;
     // F [n,d'] = h_L [n,q] Bᵀ
-    this.#matmul(recorder, 0, this.#finalState(), { tensor: this.stack.groups.B.weights }, this.#tensor("output"), {
+    this.#matmul(recorder, this.#finalState(), { tensor: this.stack.groups.B.weights }, this.#tensor("output"), {
       rows: plan.rows,
       columns: outputs,
       inner: width,
@@ -210,7 +205,7 @@ export class DensePass {
         row_loss: this.#tensor("rowLoss"),
       },
       { rows, outputs, scale },
-      [Math.min(Math.ceil(rows / 32), 65_535)],
+      lossGrid(rows),
     );
     recorder.dispatch(this.#kernels.sum!, { x: this.#tensor("rowLoss"), y: into }, { count: rows, at }, [1]);
   }
@@ -225,7 +220,7 @@ export class DensePass {
     const states = this.#tensor("states");
     const adjoint = this.#tensor("adjoint");
     // p_L [n,q] = ∂ℓ/∂F [n,d'] B
-    this.#matmul(recorder, 0, { tensor: this.#tensor("gradOutput") }, { tensor: stack.groups.B.weights }, adjoint, {
+    this.#matmul(recorder, { tensor: this.#tensor("gradOutput") }, { tensor: stack.groups.B.weights }, adjoint, {
       rows: plan.rows,
       columns: width,
       inner: outputs,
@@ -239,7 +234,7 @@ export class DensePass {
     recorder.clear({ tensor: this.#tensor("adjointLow") });
     if (trained.B) {
       // dB [d',q] = Σ_rows ∂ℓ/∂F h_Lᵀ
-      this.#matmul(recorder, 0, { tensor: this.#tensor("gradOutput") }, this.#finalState(), this.#tensor("partialsB"), {
+      this.#matmul(recorder, { tensor: this.#tensor("gradOutput") }, this.#finalState(), this.#tensor("partialsB"), {
         rows: outputs,
         columns: width,
         inner: plan.rows,
@@ -282,7 +277,7 @@ export class DensePass {
     }
     if (trained.A) {
       // dA [q,d] = Σ_rows p_0 xᵀ
-      this.#matmul(recorder, 0, { tensor: adjoint }, { tensor: this.#tensor("input") }, this.#tensor("partialsA"), {
+      this.#matmul(recorder, { tensor: adjoint }, { tensor: this.#tensor("input") }, this.#tensor("partialsA"), {
         rows: width,
         columns: inputs,
         inner: plan.rows,
@@ -345,7 +340,6 @@ export class DensePass {
     // h_0 [n,q] = X [n,d] Aᵀ
     this.#matmul(
       recorder,
-      0,
       { tensor: this.#tensor("input") },
       { tensor: this.stack.groups.A.weights },
       { tensor: into, bytes: 4 * plan.slotFloats },
@@ -401,40 +395,21 @@ export class DensePass {
       );
       return;
     }
-    const { width, hidden } = this.stack.shape;
     const weights = this.#weights(segment);
+    const activated = { tensor: this.#tensor("activated") };
     for (let k = 0; k < segment.count; k++) {
+      const from = step * k * plan.slotFloats;
+      const layer = k * plan.layerFloats;
       // a [n,m] = σ(inner · h Wᵀ)
-      this.#matmul(recorder, 1, slots, weights, this.#tensor("activated"), {
-        rows: plan.rows,
-        columns: hidden,
-        inner: width,
-        a_row: plan.widthPadded,
-        a_column: 1,
-        b_row: 1,
-        b_column: plan.unitFloats,
-        y_row: hidden,
-        y_column: 1,
-        a_at: step * k * plan.slotFloats,
-        b_at: k * plan.layerFloats,
-        alpha: inner,
-      });
+      this.#product(recorder, "hidden", 1, slots, weights, activated, { aAt: from, bAt: layer, alpha: inner });
       // h [n,q] += outer · a Vᵀ
-      this.#matmul(
-        recorder,
-        4,
-        { tensor: this.#tensor("activated") },
-        weights,
-        slots,
-        {
-          ...this.#unitsToRows,
-          b_at: k * plan.layerFloats + plan.widthPadded,
-          from_at: step * k * plan.slotFloats,
-          y_at: step * (k + 1) * plan.slotFloats,
-          alpha: outer,
-        },
-        this.#tensor("stateLow"),
-      );
+      const place = {
+        bAt: layer + plan.widthPadded,
+        fromAt: from,
+        yAt: step * (k + 1) * plan.slotFloats,
+        alpha: outer,
+      };
+      this.#product(recorder, "state", 4, activated, weights, slots, place, this.#tensor("stateLow"));
     }
   }
 
@@ -478,122 +453,91 @@ export class DensePass {
       );
       return;
     }
-    const { width, hidden } = this.stack.shape;
-    const activated = this.#tensor("activated");
+    if (plan.products) this.#sweepProducts(recorder, segment, slots, partials, plan.products);
+  }
+
+  /** The adjoint sweep by matrix products: a batch of layers down, then their weight gradients at once. */
+  #sweepProducts(
+    recorder: Recorder,
+    segment: Segment,
+    slots: Range,
+    partials: Range,
+    { layers, hiddenPadded }: DenseProducts,
+  ): void {
+    const { plan } = this;
+    const { slotFloats, layerFloats, widthPadded } = plan;
+    const { outer, inner } = plan.scales;
+    const weights = this.#weights(segment);
     const derivative = this.#tensor("derivative");
-    const unitAdjoint = this.#tensor("unitAdjoint");
-    const rowMajor = { rows: plan.rows, columns: hidden, y_row: hidden, y_column: 1 };
-    for (let k = segment.count - 1; k >= 0; k--) {
-      // a, σ' [n,m] at z = inner · h Wᵀ
-      this.#matmul(
-        recorder,
-        2,
-        slots,
-        weights,
-        activated,
-        {
-          ...rowMajor,
-          inner: width,
-          a_row: plan.widthPadded,
-          a_column: 1,
-          b_row: 1,
-          b_column: plan.unitFloats,
-          a_at: k * plan.slotFloats,
-          b_at: k * plan.layerFloats,
-          alpha: inner,
-        },
-        derivative,
-      );
-      // g [n,m] = (p V) ∘ σ'
-      this.#matmul(
-        recorder,
-        3,
-        { tensor: adjoint },
-        weights,
-        unitAdjoint,
-        {
-          ...rowMajor,
-          inner: width,
-          a_row: plan.widthPadded,
-          a_column: 1,
-          b_row: 1,
-          b_column: plan.unitFloats,
-          b_at: k * plan.layerFloats + plan.widthPadded,
-        },
-        derivative,
-      );
-      const outerProduct = {
-        rows: hidden,
-        columns: width,
-        inner: plan.rows,
-        a_row: 1,
-        a_column: hidden,
-        b_row: plan.widthPadded,
-        b_column: 1,
-        y_row: plan.unitFloats,
-        y_column: 1,
-      };
+    const activated = { tensor: this.#tensor("activated") };
+    const unitAdjoint = { tensor: this.#tensor("unitAdjoint") };
+    const adjoint = { tensor: this.#tensor("adjoint") };
+    const adjoints = this.#tensor("adjoints");
+    const hiddenFloats = plan.rows * hiddenPadded;
+    for (let end = segment.count; end > 0; end -= layers) {
+      const first = Math.max(0, end - layers);
+      const count = end - first;
+      // p_k lies in slot k - first.
+      recorder.copy(adjoint, { tensor: adjoints, offset: 4 * count * slotFloats }, 4 * slotFloats);
+      for (let k = end - 1; k >= first; k--) {
+        const at = (k - first) * hiddenFloats;
+        const above = (k + 1 - first) * slotFloats;
+        const layer = k * layerFloats;
+        // a, σ' [n,m] at z = inner · h Wᵀ
+        const z = { aAt: k * slotFloats, bAt: layer, yAt: at, alpha: inner };
+        this.#product(recorder, "hidden", 2, slots, weights, activated, z, derivative);
+        // g [n,m] = (p V) ∘ σ'
+        const g = { aAt: above, bAt: layer + widthPadded, yAt: at };
+        this.#product(recorder, "hidden", 3, { tensor: adjoints }, weights, unitAdjoint, g, derivative);
+        // p [n,q] += scale · g W
+        const p = { aAt: at, bAt: layer, fromAt: above, yAt: above - slotFloats, alpha: outer * inner };
+        const low = this.#tensor("adjointLow");
+        this.#product(recorder, "state", 4, unitAdjoint, weights, { tensor: adjoints }, p, low);
+      }
       // W half of a unit: Σ_rows g hᵀ; V half: Σ_rows a pᵀ
-      this.#matmul(recorder, 0, { tensor: unitAdjoint }, slots, partials, {
-        ...outerProduct,
-        b_at: k * plan.slotFloats,
-        y_at: k * plan.layerFloats,
-      });
-      this.#matmul(recorder, 0, { tensor: activated }, { tensor: adjoint }, partials, {
-        ...outerProduct,
-        y_at: k * plan.layerFloats + plan.widthPadded,
-      });
-      // p [n,q] += scale · g W
-      this.#matmul(
-        recorder,
-        4,
-        { tensor: unitAdjoint },
-        weights,
-        adjoint,
-        {
-          ...this.#unitsToRows,
-          b_at: k * plan.layerFloats,
-          alpha: scale,
-        },
-        adjoint_low,
-      );
+      const batch = { aLayer: hiddenFloats, bLayer: slotFloats, yLayer: layerFloats, layers: count };
+      const w = { ...batch, bAt: first * slotFloats, yAt: first * layerFloats };
+      this.#product(recorder, "gradient", 0, unitAdjoint, slots, partials, w);
+      const v = { ...batch, bAt: slotFloats, yAt: first * layerFloats + widthPadded };
+      this.#product(recorder, "gradient", 0, activated, { tensor: adjoints }, partials, v);
+      recorder.copy({ tensor: adjoints }, adjoint, 4 * slotFloats);
     }
   }
 
-  /** Strides of [n,m] · [m,q] with one half of a layer's units: what adds a layer to the states or the adjoints. */
-  get #unitsToRows() {
-    const { rows, unitFloats, widthPadded, shape } = this.plan;
-    const { hidden, width } = shape;
-    return {
-      rows,
-      columns: width,
-      inner: hidden,
-      a_row: hidden,
-      a_column: 1,
-      b_row: unitFloats,
-      b_column: 1,
-      y_row: widthPadded,
-      y_column: 1,
-    };
-  }
-
-  #matmul(
+  #product(
     recorder: Recorder,
+    role: ProductRole,
     epilogue: MatmulEpilogue,
     a: Range,
     b: Range,
-    y: Tensor | Range,
-    params: Record<string, number>,
+    y: Range,
+    place: MatmulPlace,
     second: Tensor = this.#tensor("unused"),
   ): void {
+    const kernel = this.#kernels[`${role} ${epilogue}`]!;
+    for (const { params, grid } of matmulDispatches(this.plan.products![role], place))
+      recorder.dispatch(kernel, { a, b, y, second }, params, grid);
+  }
+
+  /** A product at the ends of the network, whose strides are those of the data. */
+  #matmul(recorder: Recorder, a: Range, b: Range, y: Tensor | Range, params: Record<string, number>): void {
     const { rows, columns } = params as { rows: number; columns: number };
     recorder.dispatch(
-      this.#matmuls[epilogue],
-      { a, b, y, second },
+      this.#kernels.matmul!,
+      { a, b, y, second: this.#tensor("unused") },
       { a_at: 0, b_at: 0, y_at: 0, from_at: 0, alpha: 1, ...params },
-      [Math.ceil(columns / 32), Math.ceil(rows / 16)],
+      matmulGrid(rows, columns),
     );
   }
+}
+
+/** Products of the matmul layout with their epilogues. */
+function productsOf(training: boolean): readonly (readonly [ProductRole, MatmulEpilogue])[] {
+  const forward = [
+    ["hidden", 1],
+    ["state", 4],
+  ] as const;
+  return training ? [...forward, ["hidden", 2], ["hidden", 3], ["gradient", 0]] : forward;
 }
 
 function checkData({ shape }: DenseStack, data: DenseData, loss: Loss): void {

@@ -1,7 +1,14 @@
 import { type DenseShape, denseScales } from "../config/dense.ts";
 import { ConfigError } from "../config/errors.ts";
+import { type ChoiceOptions, paddedWidth, type ResolvedChoice, resolveChoice } from "./dense_choice.ts";
 import type { DeviceProfile } from "./device_profile.ts";
 import type { KernelName } from "./kernel_name.ts";
+import { type MatmulPlan, type MatmulShape, type MatmulVariant, planMatmul } from "./matmul.ts";
+import { ceilTo, gcd } from "./rounding.ts";
+import type { DenseChoice } from "./tuning.ts";
+
+export { paddedWidth } from "./dense_choice.ts";
+export { ceilTo } from "./rounding.ts";
 
 /** One kernel variant: the constants that specialise the shader and the grid computed from the same numbers. */
 export interface KernelPlan {
@@ -23,9 +30,24 @@ export interface Segment {
   readonly count: number;
 }
 
+/** The products of the matmul layout; weight gradients are made for `layers` layers in one go. */
+export interface DenseProducts {
+  /** [n,q] · [q,m]: hidden units of a state, and of an adjoint. */
+  readonly hidden: MatmulPlan;
+  /** [n,m] · [m,q]: what hidden units add to a state or to an adjoint. */
+  readonly state: MatmulPlan;
+  /** [m,n] · [n,q]: a half of the weight gradients. */
+  readonly gradient: MatmulPlan;
+  readonly layers: number;
+  /** Floats of a row of m hidden units. */
+  readonly hiddenPadded: number;
+}
+
 export interface DensePlan {
   readonly shape: DenseShape;
   readonly layout: DenseLayout;
+  /** The layout with its tile sizes. */
+  readonly choice: ResolvedChoice;
   /** n, and n rounded up to whole workgroups. */
   readonly rows: number;
   readonly rowsPadded: number;
@@ -40,9 +62,10 @@ export interface DensePlan {
   readonly states: "stored" | "recomputed";
   /** Slots of the states tensor. */
   readonly slots: number;
-  /** Partial weight gradients summed by the update: one for each quad of invocations (rows layout), or 1. */
+  /** Partial weight gradients summed by the update: one for each workgroup of rows, or 1. */
   readonly partialGroups: number;
   readonly kernels: { readonly forward?: KernelPlan; readonly adjoint?: KernelPlan; readonly gradient?: KernelPlan };
+  readonly products?: DenseProducts;
   readonly scales: { readonly outer: number; readonly inner: number };
   /** Device bytes of this pass by tensor (parameters are the stack's, see `stackBytes`). */
   readonly tensors: Readonly<Record<string, number>>;
@@ -50,7 +73,7 @@ export interface DensePlan {
   readonly notes: readonly string[];
 }
 
-export interface DensePlanOptions {
+export interface DensePlanOptions extends ChoiceOptions {
   readonly rows: number;
   /** Without training only a forward pass is planned, and no state is stored. */
   readonly training: boolean;
@@ -59,13 +82,14 @@ export interface DensePlanOptions {
   /** Longest dispatch, in milliseconds; the time of a layer comes from `nanosecondsPerLayer` or is estimated. */
   readonly timeBudgetMs?: number;
   readonly nanosecondsPerLayer?: number;
+  /** Instead of the device's tuning and the plan's own choice: only the layout, or also its tile sizes. */
   readonly layout?: DenseLayout;
+  readonly choice?: DenseChoice;
 }
 
 const PARTIAL_BYTES = 268_435_456;
-/** The rows layout keeps coordinates in quads of chunks of four. */
-const ROWS_WIDTH = 16;
-const MAX_REGISTER_CHUNKS = 28; // ROWS · WIDTH/4 vec4 a lane; more costs seconds of compilation (SwiftShader, 2026-11)
+/** Bytes of hidden units and adjoints that the matmul layout keeps, so that several layers' gradients are one dispatch. */
+const BATCH_BYTES = 67_108_864;
 
 /**
  * Shapes and limits → layout, segments, bytes. Pure.
@@ -79,32 +103,25 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
   const layerFloats = hidden * unitFloats;
   const notes: string[] = [];
 
-  const layout = options.layout ?? chooseLayout(shape, profile, rows);
-  if (
-    layout === "rows" &&
-    (!profile.subgroups || widthPadded % ROWS_WIDTH !== 0 || widthPadded / 4 > MAX_REGISTER_CHUNKS)
-  )
-    throw new ConfigError(
-      "layout",
-      `rows needs subgroups and a width padded to ${ROWS_WIDTH} of at most ${4 * MAX_REGISTER_CHUNKS}`,
-    );
-  const tile = layout === "rows" ? rowsTile(widthPadded, rows, profile) : undefined;
-  const block = layout === "tile" ? workgroupTile(widthPadded, hidden, rows, profile) : undefined;
-  const lanes = rowsWorkgroup(profile);
-  const rowsPadded = tile
-    ? ceilTo(rows, lanes * tile)
-    : block
-      ? ceilTo(rows, Math.max(block.rows, block.gradientRows))
-      : rows;
-  const groups = tile ? rowsPadded / (lanes * tile) : block ? rowsPadded / block.rows : 1;
-  const partialGroups = tile ? rowsPadded / (4 * tile) : 1;
+  const { choice, note } = resolveChoice(shape, profile, options);
+  if (note !== undefined) notes.push(note);
+  const { layout } = choice;
+  const rowsPadded =
+    choice.layout === "rows"
+      ? ceilTo(rows, choice.workgroup * choice.rows)
+      : choice.layout === "tile"
+        ? ceilTo(rows, Math.max(choice.rows, choice.gradientRows))
+        : rows;
+  const partialGroups = choice.layout === "rows" ? rowsPadded / (choice.workgroup * choice.rows) : 1;
   const slotFloats = ceilTo(rowsPadded * widthPadded, 64);
+  const hiddenPadded = ceilTo(hidden, 4);
 
   const layerBytes = 4 * layerFloats;
   const slotBytes = 4 * slotFloats;
   for (const [what, bytes] of [
     ["the weights of one layer", layerBytes],
     ["one layer's states", 2 * slotBytes],
+    ["one layer's hidden units", layout === "matmul" ? 4 * rows * hiddenPadded : 0],
   ] as const)
     if (bytes > profile.maxBindingBytes)
       throw new ConfigError(
@@ -139,39 +156,17 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
     segments.push({ first, count: Math.min(segmentLayers, depth - first) });
   const slots = training ? (stored ? depth + 1 : segmentLayers + 1) : 1;
 
-  const dense = { WIDTH: widthPadded, HIDDEN: hidden };
-  let kernels: DensePlan["kernels"] = {};
-  if (tile) {
-    kernels = {
-      forward: {
-        name: "dense/rows_forward",
-        constants: { ...dense, ROWS: tile, WORKGROUP: lanes },
-        grid: [groups, 1, 1],
-      },
-      ...(training && {
-        adjoint: {
-          name: "dense/rows_adjoint",
-          constants: { ...dense, ROWS: tile, WORKGROUP: lanes },
-          grid: [groups, 1, 1],
-        },
-      }),
-    };
-  } else if (block) {
-    const constants = { ...dense, ROWS: block.rows, WORKGROUP: block.workgroup };
-    kernels = {
-      forward: { name: "dense/tile_forward", constants, grid: [groups, 1, 1] },
-      ...(training && {
-        adjoint: { name: "dense/tile_adjoint", constants, grid: [groups, 1, 1] },
-        gradient: {
-          name: "dense/tile_gradient",
-          constants: { ...dense, ROWS: block.gradientRows, UNITS: block.gradientUnits, WORKGROUP: block.workgroup },
-          grid: [Math.ceil(hidden / block.gradientUnits), Math.min(segmentLayers, profile.maxGroupsPerDimension), 1],
-        },
-      }),
-    };
-  } else if (!options.layout) {
-    notes.push(`width ${shape.width} and hidden ${hidden} exceed the depth-fused kernels: one matrix product a layer`);
-  }
+  const kernels = fusedKernels(choice, shape, widthPadded, rowsPadded, segmentLayers, profile, training);
+  const products =
+    choice.layout === "matmul"
+      ? planProducts(shape, widthPadded, hiddenPadded, rows, slotBytes, profile, choice.product)
+      : undefined;
+  if (products && note === undefined && !options.layout && !options.choice)
+    notes.push(
+      profile.kind === "software" && !profile.subgroups
+        ? "a software adapter without subgroups: matrix products of single layers, which need no barriers"
+        : `width ${shape.width} and hidden ${hidden} exceed the depth-fused kernels: matrix products of single layers`,
+    );
 
   const tensors: Record<string, number> = {
     input: 4 * rows * shape.inputs,
@@ -190,14 +185,19 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
     if (!stored) tensors.checkpoints = 2 * segments.length * slotBytes;
   }
   if (!stored) tensors.embedded = slotBytes;
-  if (layout === "matmul") {
-    tensors.activated = 4 * rows * hidden;
-    tensors.derivative = 4 * rows * hidden;
-    tensors.unitAdjoint = 4 * rows * hidden;
+  if (products) {
+    const hiddenBytes = 4 * rows * hiddenPadded;
+    tensors.activated = (training ? products.layers : 1) * hiddenBytes;
+    if (training) {
+      tensors.derivative = hiddenBytes;
+      tensors.unitAdjoint = products.layers * hiddenBytes;
+      tensors.adjoints = (products.layers + 1) * slotBytes;
+    }
   }
   return {
     shape,
     layout,
+    choice,
     rows,
     rowsPadded,
     widthPadded,
@@ -209,6 +209,7 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
     slots,
     partialGroups,
     kernels,
+    ...(products && { products }),
     scales: denseScales(shape),
     tensors,
     notes,
@@ -224,19 +225,19 @@ export function dispatchesPerStep(
   const { depth } = plan.shape;
   const forward = plan.layout === "matmul" ? 2 * depth : segments;
   const again = plan.states === "recomputed" ? forward : 0;
-  const adjoint = plan.layout === "matmul" ? 5 * depth : plan.layout === "tile" ? 2 * segments : segments;
+  const adjoint = plan.products
+    ? 3 * depth + 2 * gradientDispatches(plan, plan.products)
+    : plan.layout === "tile"
+      ? 2 * segments
+      : segments;
   // Output, loss, its sum and the adjoint's seed; embedding, gradient and update of A; gradient and update of B.
   return 4 + forward + again + adjoint + (trained.Z ? segments : 0) + (trained.A ? 3 : 0) + (trained.B ? 2 : 0);
 }
 
-/** Floats that hold one row of q coordinates: q rounded up to 16 where the rows layout is used, else to 4. */
-export function paddedWidth(width: number, profile: DeviceProfile): number {
-  const quads = ceilTo(width, ROWS_WIDTH);
-  return usesRows(profile) && quads / 4 <= MAX_REGISTER_CHUNKS ? quads : ceilTo(width, 4);
-}
-
-function usesRows(profile: DeviceProfile): boolean {
-  return profile.kind === "software" && profile.subgroups;
+/** Dispatches for one half of all weight gradients. */
+function gradientDispatches({ shape, segments }: DensePlan, { gradient, layers }: DenseProducts): number {
+  if (gradient.variant === "registers") return shape.depth;
+  return segments.reduce((sum, { count }) => sum + Math.ceil(count / layers), 0);
 }
 
 /** Device bytes of a stack's parameters: weights in use, change from the initial value, and the initial value. */
@@ -250,67 +251,81 @@ export function stackBytes(shape: DenseShape, tied: boolean, profile: DeviceProf
   };
 }
 
-function chooseLayout(shape: DenseShape, profile: DeviceProfile, rows: number): DenseLayout {
-  const width = paddedWidth(shape.width, profile);
-  if (usesRows(profile)) return width / 4 <= MAX_REGISTER_CHUNKS ? "rows" : "matmul";
-  const fits = 4 * (2 * width + shape.hidden) <= profile.maxWorkgroupStorageBytes;
-  // From 128 × 128 on, a layer's weights are worth more reuse than one workgroup's rows give.
-  const wide = width * shape.hidden >= 16_384 && rows >= 64;
-  return fits && !wide ? "tile" : "matmul";
-}
-
-/** Invocations of a workgroup in the rows layout: a subgroup, so that every lane of the processor's vectors has a row. */
-function rowsWorkgroup(profile: DeviceProfile): number {
-  return Math.min(16, Math.max(4, profile.subgroupSize));
-}
-
-/** Rows an invocation: the least (waves of workgroups) × (cost shared by a quad + cost of its rows). */
-function rowsTile(width: number, rows: number, profile: DeviceProfile): number {
-  const chunks = width / 4;
-  // Nanoseconds of a hidden unit in a whole step, measured at WIDTH 16 on SwiftShader 5.0 (2026-11-23).
-  const shared = 70 * width;
-  const perRow = 16 * width;
-  let best = 1;
-  let bestCost = Number.POSITIVE_INFINITY;
-  // LLVM compiles quadratically in the rows: 2.1 + 3.5 s at 4, 6.5 + 13 s at 7, for a third of the time of a step
-  // (lavapipe 25.0.7, 2026-11-23). Mesa caches compiled kernels on disk.
-  const most = profile.subgroupSize > 4 ? 4 : 7;
-  for (let tile = 1; tile <= Math.max(1, Math.floor(MAX_REGISTER_CHUNKS / chunks)) && tile <= most; tile++) {
-    const waves = Math.ceil(Math.ceil(rows / (rowsWorkgroup(profile) * tile)) / profile.parallelGroups);
-    const cost = waves * (shared + tile * perRow);
-    if (cost < bestCost) {
-      best = tile;
-      bestCost = cost;
-    }
+function fusedKernels(
+  choice: ResolvedChoice,
+  { hidden }: DenseShape,
+  widthPadded: number,
+  rowsPadded: number,
+  segmentLayers: number,
+  profile: DeviceProfile,
+  training: boolean,
+): DensePlan["kernels"] {
+  if (choice.layout === "matmul") return {};
+  const constants = { WIDTH: widthPadded, HIDDEN: hidden, ROWS: choice.rows, WORKGROUP: choice.workgroup };
+  if (choice.layout === "rows") {
+    const grid = [rowsPadded / (choice.workgroup * choice.rows), 1, 1] as const;
+    return {
+      forward: { name: "dense/rows_forward", constants, grid },
+      ...(training && { adjoint: { name: "dense/rows_adjoint", constants, grid } }),
+    };
   }
-  return best;
+  const { gradientRows, gradientUnits } = choice;
+  const grid = [rowsPadded / choice.rows, 1, 1] as const;
+  return {
+    forward: { name: "dense/tile_forward", constants, grid },
+    ...(training && {
+      adjoint: { name: "dense/tile_adjoint", constants, grid },
+      gradient: {
+        name: "dense/tile_gradient",
+        constants: { ...constants, ROWS: gradientRows, UNITS: gradientUnits },
+        grid: [Math.ceil(hidden / gradientUnits), Math.min(segmentLayers, profile.maxGroupsPerDimension), 1],
+      },
+    }),
+  };
 }
 
-function workgroupTile(width: number, hidden: number, rows: number, profile: DeviceProfile) {
-  const floats = Math.floor(profile.maxWorkgroupStorageBytes / 4);
-  let tile = 1;
-  while (tile < 16 && 2 * tile * profile.parallelGroups <= rows && 2 * tile * (2 * width + hidden) <= floats) tile *= 2;
-  const workgroup = Math.min(profile.maxInvocations, Math.max(32, powerOfTwo(tile * Math.max(hidden, width / 4))));
-  const gradientUnits = Math.max(1, Math.min(hidden, 64, Math.floor((8 * workgroup) / (width / 4))));
-  let gradientRows = 8;
-  while (gradientRows > 1 && gradientRows * (2 * width + 2 * gradientUnits) > floats) gradientRows /= 2;
-  return { rows: tile, workgroup, gradientRows, gradientUnits };
+/** Gradients of one layer rarely fill a device: those of as many layers as do, within the memory kept for it, are one dispatch. */
+function planProducts(
+  { width, hidden, depth }: DenseShape,
+  widthPadded: number,
+  hiddenPadded: number,
+  rows: number,
+  slotBytes: number,
+  profile: DeviceProfile,
+  variant: MatmulVariant | undefined,
+): DenseProducts {
+  const unitFloats = 2 * widthPadded;
+  const hiddenBytes = 4 * rows * hiddenPadded;
+  const tiles = Math.ceil(width / 64) * Math.ceil(hidden / 64);
+  const layers = Math.max(
+    1,
+    Math.min(
+      depth,
+      Math.ceil((8 * profile.parallelGroups) / tiles),
+      Math.floor(BATCH_BYTES / (2 * hiddenBytes + slotBytes)),
+    ),
+  );
+  const plan = (shape: MatmulShape) => planMatmul(shape, profile, variant);
+  return {
+    hidden: plan({
+      ...{ rows, columns: hidden, inner: width, bTransposed: true },
+      ...{ aStride: widthPadded, bStride: unitFloats, yStride: hiddenPadded },
+    }),
+    state: plan({
+      ...{ rows, columns: width, inner: hidden },
+      ...{ aStride: hiddenPadded, bStride: unitFloats, yStride: widthPadded },
+    }),
+    gradient: plan({
+      ...{ rows: hidden, columns: width, inner: rows, layers, aTransposed: true },
+      ...{ aStride: hiddenPadded, bStride: widthPadded, yStride: unitFloats },
+    }),
+    layers,
+    hiddenPadded,
+  };
 }
 
-/** A guess, refined by measurement at start: flops at a modest rate plus the sequential latency of a layer. */
-function estimateLayer(shape: DenseShape, rowsPadded: number, profile: DeviceProfile): number {
+/** Nanoseconds of a layer in a training step, a guess, refined by measurement at start: flops at a modest rate plus the sequential latency of a layer. */
+export function estimateLayer(shape: DenseShape, rowsPadded: number, profile: DeviceProfile): number {
   const flops = 10 * rowsPadded * paddedWidth(shape.width, profile) * shape.hidden;
   return profile.kind === "software" ? flops / (1.5 * profile.parallelGroups) : 2000 + flops / 1000;
-}
-
-export function ceilTo(value: number, multiple: number): number {
-  return Math.ceil(value / multiple) * multiple;
-}
-
-function gcd(a: number, b: number): number {
-  return b === 0 ? a : gcd(b, a % b);
-}
-
-function powerOfTwo(value: number): number {
-  return 2 ** Math.ceil(Math.log2(value));
 }

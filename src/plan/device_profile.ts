@@ -1,3 +1,5 @@
+import type { Tuning } from "./tuning.ts";
+
 /** What a plan needs to know of a device: plain numbers, so that plans can be made and tested without one. */
 export interface DeviceProfile {
   /** `software`: a CPU adapter, where a barrier costs as much as about 40 multiply-adds and a gather as 20. */
@@ -17,6 +19,8 @@ export interface DeviceProfile {
   readonly offsetAlignment: number;
   /** Workgroups that run side by side: host cores on a software adapter, a guess of 128 on hardware. */
   readonly parallelGroups: number;
+  /** Choices measured on this device, which a plan takes instead of its own. */
+  readonly tuning?: Tuning;
 }
 
 /** The limits every WebGPU implementation offers, without subgroups: the profile of `deeplimit plan` with no device. */

@@ -1,4 +1,4 @@
-import { type Activation, type DenseShape, denseScales, type Loss } from "../config/dense.ts";
+import { type DenseShape, denseScales, type Loss } from "../config/dense.ts";
 import { ConfigError } from "../config/errors.ts";
 import { activation, activationDerivative } from "./activations.ts";
 
@@ -198,39 +198,68 @@ export function denseLoss(
   return { loss: sum / (loss === "mean-square" ? n * outputs : n), gradOutput, correct };
 }
 
+/** What the adjoint of the layers gives: p_0 … p_L, [L+1,n,q], and the gradients of V and W. */
+export interface DenseAdjoint {
+  adjoints: Float64Array;
+  dV: Float64Array;
+  dW: Float64Array;
+}
+
 /**
- * Loss and all its gradients, by the discrete adjoint of eq. 3 of Marion et al. (ICLR 2024):
- * p_L = Bᵀ ∂loss/∂F; u = V_kᵀ p_k, g = s u ⊙ σ'(z); dV_k = s Σ p_k σ(z)ᵀ; dW_k = s_q Σ g h_{k-1}ᵀ; p_{k-1} = p_k + s_q W_kᵀ g.
- * The gradients are those of the loss itself: no factor L.
+ * Discrete adjoint of the layers of eq. 3 of Marion et al. (ICLR 2024), from their states h_0 … h_{L-1} ([≥ L,n,q]) and
+ * p_L [n,q]: u = V_kᵀ p_k, g = s u ⊙ σ'(z); dV_k = s Σ p_k σ(z)ᵀ; dW_k = s_q Σ g h_{k-1}ᵀ; p_{k-1} = p_k + s_q W_kᵀ g.
+ */
+export function denseAdjoint(
+  shape: DenseShape,
+  { V, W }: Pick<DenseWeights, "V" | "W">,
+  states: Float64Array,
+  last: ArrayLike<number>,
+  n: number,
+): DenseAdjoint {
+  const { width, hidden, depth, activation: name } = shape;
+  const { outer, inner } = denseScales(shape);
+  const dV = new Float64Array(depth * width * hidden);
+  const dW = new Float64Array(depth * hidden * width);
+  const adjoints = new Float64Array((depth + 1) * n * width);
+  adjoints.set(last, depth * n * width);
+  for (let i = 0; i < n; i++) {
+    const p = adjoints.slice((depth * n + i) * width, (depth * n + i + 1) * width);
+    for (let k = depth - 1; k >= 0; k--) {
+      const at = (k * n + i) * width;
+      const z = preActivation(shape, W, k, states, at);
+      const active = z.map((t) => activation(name, t));
+      addOuterProduct(dV, k * width * hidden, outer, p, active, 0, hidden);
+      const g = multiplyTransposed(V, k * width * hidden, width, hidden, p);
+      for (let j = 0; j < hidden; j++) g[j] *= outer * activationDerivative(name, z[j]);
+      addOuterProduct(dW, k * hidden * width, inner, g, states, at, width);
+      const back = multiplyTransposed(W, k * hidden * width, hidden, width, g);
+      for (let j = 0; j < width; j++) p[j] += inner * back[j];
+      adjoints.set(p, at);
+    }
+  }
+  return { adjoints, dV, dW };
+}
+
+/**
+ * Loss and all its gradients: p_L = Bᵀ ∂loss/∂F, then {@link denseAdjoint}. The gradients are those of the loss itself: no
+ * factor L.
  */
 export function denseGradients(shape: DenseShape, weights: DenseWeights, data: DenseData, loss: Loss): DenseGradients {
-  const { inputs, width, hidden, outputs, depth } = shape;
+  const { inputs, width, outputs, depth } = shape;
   const { n } = data;
   const { states, output } = denseForward(shape, weights, data.inputs, n);
   const { loss: value, gradOutput, correct } = denseLoss(loss, output, data.targets, n, outputs);
-  const { outer, inner } = denseScales(shape);
-  const name: Activation = shape.activation;
   const dA = new Float64Array(width * inputs);
-  const dV = new Float64Array(depth * width * hidden);
-  const dW = new Float64Array(depth * hidden * width);
   const dB = new Float64Array(outputs * width);
+  const last = new Float64Array(n * width);
   for (let i = 0; i < n; i++) {
     const gradF = gradOutput.slice(i * outputs, (i + 1) * outputs);
     addOuterProduct(dB, 0, 1, gradF, states, (depth * n + i) * width, width);
-    const p = multiplyTransposed(weights.B, 0, outputs, width, gradF);
-    for (let k = depth - 1; k >= 0; k--) {
-      const at = (k * n + i) * width;
-      const z = preActivation(shape, weights.W, k, states, at);
-      const active = z.map((t) => activation(name, t));
-      addOuterProduct(dV, k * width * hidden, outer, p, active, 0, hidden);
-      const g = multiplyTransposed(weights.V, k * width * hidden, width, hidden, p);
-      for (let j = 0; j < hidden; j++) g[j] *= outer * activationDerivative(name, z[j]);
-      addOuterProduct(dW, k * hidden * width, inner, g, states, at, width);
-      const back = multiplyTransposed(weights.W, k * hidden * width, hidden, width, g);
-      for (let j = 0; j < width; j++) p[j] += inner * back[j];
-    }
-    addOuterProduct(dA, 0, 1, p, data.inputs, i * inputs, inputs);
+    last.set(multiplyTransposed(weights.B, 0, outputs, width, gradF), i * width);
   }
+  const { adjoints, dV, dW } = denseAdjoint(shape, weights, states, last, n);
+  for (let i = 0; i < n; i++)
+    addOuterProduct(dA, 0, 1, adjoints.slice(i * width, (i + 1) * width), data.inputs, i * inputs, inputs);
   return { loss: value, correct, states, output, dA, dV, dW, dB };
 }
 

@@ -4,13 +4,14 @@ import { compile, type TopLevelSpec } from "vega-lite";
 import type { Axis, Cell, Figure, Table } from "../experiment/record.ts";
 import { isLog, linearTicks, logTicks, symlogTicks, type Ticks } from "./axis_ticks.ts";
 import { formatCell } from "./format.ts";
+import { groupMarks, type Mark, maximum, minimum, numbers } from "./marks.ts";
+import { overlaysOf, roofExtent } from "./overlays.ts";
 import {
   CATEGORICAL,
   CHART_CONFIG,
   EMPTY_CELL,
   FACET_HEIGHT,
   FIGURE_WIDTH,
-  GUIDE_COLOR,
   LINE_VIRIDIS_EXTENT,
   PANEL_HEIGHT,
   sequentialColors,
@@ -31,26 +32,8 @@ const MAX_LEGEND_ENTRIES = 12;
 const PANEL_SPACING = 32;
 /** Width that Vega without a canvas gives each character, in units of the font size: text that it believes too long moves what is around it. */
 const LAYOUT_EM = 0.8;
-const LABEL_GAP = 6;
 /** Of a stroke in a legend: its length is the square root, enough to tell dash patterns apart. */
 const SYMBOL_SIZE = 500;
-const GUIDE = "guide";
-const FALLING_LABEL = "falling guide label";
-const RISING_LABEL = "rising guide label";
-
-/** One thing to draw, under names that no column name can break. Discrete channels already hold their labels. */
-interface Mark {
-  readonly x: number | string;
-  readonly y: number | string;
-  readonly color?: number | string;
-  readonly dash?: string;
-  readonly column?: string;
-  readonly row?: string;
-  readonly lower?: number;
-  readonly upper?: number;
-  readonly role?: typeof GUIDE | typeof FALLING_LABEL | typeof RISING_LABEL;
-  readonly label?: string;
-}
 
 interface Drawn {
   readonly marks: readonly Mark[];
@@ -65,7 +48,7 @@ interface Drawn {
  * What to draw, as a Vega-Lite specification in the house theme, {@link FIGURE_WIDTH} pixels wide.
  * Rows whose x, y or colour is missing, not finite, or not positive on a logarithmic scale are left out and counted in the subtitle; without any row
  * left the figure says "no data".
- * @throws RangeError when the figure names a column the table lacks, or asks for guides on axes that are not logarithmic
+ * @throws RangeError when the figure names a column the table lacks, or asks for guides, a roof or labels on axes that are not logarithmic
  */
 export function chartSpec(figure: Figure, table: Table): ChartSpec {
   checkFields(figure, table);
@@ -124,13 +107,24 @@ function checkFields(figure: Figure, table: Table): void {
   const known = new Set(table.columns.map((column) => column.name));
   const axes = [figure.x, figure.y, figure.color, figure.dash, figure.columnFacet, figure.rowFacet];
   const asked = axes.flatMap((axis) => (axis === undefined ? [] : [axis.field]));
-  for (const field of [...asked, ...(figure.interval ?? []), ...Object.keys(figure.where ?? {})]) {
+  const labelled = figure.pointLabel === undefined ? [] : [figure.pointLabel];
+  for (const field of [...asked, ...(figure.interval ?? []), ...labelled, ...Object.keys(figure.where ?? {})]) {
     if (!known.has(field))
       throw new RangeError(`figure ${figure.name}: table ${table.name} has no column ${JSON.stringify(field)}`);
   }
-  if (figure.guides !== undefined && figure.guides.length > 0 && !(isLog(figure.x.scale) && isLog(figure.y.scale))) {
+  const logarithmic = isLog(figure.x.scale) && isLog(figure.y.scale);
+  if (figure.guides !== undefined && figure.guides.length > 0 && !logarithmic)
     throw new RangeError(`figure ${figure.name}: guides of a given slope need logarithmic x and y`);
+  if (figure.roof !== undefined) {
+    if (!logarithmic) throw new RangeError(`figure ${figure.name}: a roof needs logarithmic x and y`);
+    const bad = [...figure.roof.rising, ...figure.roof.level].find(({ value }) => !(value > 0 && value < Infinity));
+    if (bad !== undefined)
+      throw new RangeError(
+        `figure ${figure.name}: the roof ${bad.label} must be positive and finite, got ${bad.value}`,
+      );
   }
+  if (figure.pointLabel !== undefined && !(logarithmic && figure.kind === "point"))
+    throw new RangeError(`figure ${figure.name}: labels of points need kind point, logarithmic x and y`);
   if (figure.kind === "heatmap" && figure.color === undefined) {
     throw new RangeError(`figure ${figure.name}: a heat map needs a column that gives the colour`);
   }
@@ -167,6 +161,7 @@ function selectMarks(figure: Figure, table: Table): Drawn {
       ...(figure.columnFacet !== undefined && { column: formatCell(row[figure.columnFacet.field] ?? null) }),
       ...(figure.rowFacet !== undefined && { row: formatCell(row[figure.rowFacet.field] ?? null) }),
       ...(finite(low) && finite(high) && { lower: low, upper: high }),
+      ...(figure.pointLabel !== undefined && { label: formatCell(row[figure.pointLabel] ?? null) }),
     });
   }
   const labels = (axis: Axis): string[] =>
@@ -227,11 +222,12 @@ function seriesLayers(figure: Figure, table: Table, marks: readonly Mark[]): Lay
     ? 0
     : Math.max(besideLegend(figure.color, table, marks, "color"), besideLegend(figure.dash, table, marks, "dash"));
   const panelWidth = (FIGURE_WIDTH - 90 - legendWidth) / panelsAcross(figure, marks);
-  const x = continuousAxis(figure.x, table, numbers(marks, ["x"]), marks, "x", panelWidth);
+  const shown = roofExtent(figure, marks);
+  const x = continuousAxis(figure.x, table, [...numbers(marks, ["x"]), ...shown.x], marks, "x", panelWidth);
   const y = continuousAxis(
     figure.y,
     table,
-    numbers(marks, ["y", "lower", "upper"]),
+    [...numbers(marks, ["y", "lower", "upper"]), ...shown.y],
     marks,
     "y",
     panelWidth,
@@ -293,31 +289,15 @@ function seriesLayers(figure: Figure, table: Table, marks: readonly Mark[]): Lay
 
   const kept = figure.kind === "line" ? series.flatMap((points) => thin(points, figure.x.scale)) : marks;
   const clamped = isLog(figure.y.scale) ? kept.map((mark) => clampInterval(mark, y.domain![0])) : kept;
-  const guides = guideMarks(figure, marks, {
-    width: panelWidth,
-    height: panelHeight,
-    xDomain: x.domain,
-    yDomain: y.domain,
-  });
-  if (guides.length > 0) layer.push(...guideLayers(place));
+  const panel = { width: panelWidth, height: panelHeight, xDomain: x.domain, yDomain: y.domain };
+  const overlays = overlaysOf(figure, marks, panel, place);
   return {
-    marks: [...clamped, ...guides],
-    layer,
+    marks: [...clamped, ...overlays.marks],
+    layer: [...overlays.under, ...layer, ...overlays.over],
     height: PANEL_HEIGHT,
     legendHeight: legendHeight(color.color) + legendHeight(dash),
     besideWidth: besideWidth(y.encoding),
   };
-}
-
-function groupMarks(marks: readonly Mark[], keys: readonly ("color" | "dash" | "column" | "row")[]): Mark[][] {
-  const groups = new Map<string, Mark[]>();
-  for (const mark of marks) {
-    const key = JSON.stringify(keys.map((name) => mark[name]));
-    const held = groups.get(key);
-    if (held === undefined) groups.set(key, [mark]);
-    else held.push(mark);
-  }
-  return [...groups.values()];
 }
 
 /** First, last, lowest and highest point of each of many narrow columns of x: what a line of that width can show. */
@@ -348,118 +328,12 @@ function clampInterval(mark: Mark, bottom: number): Mark {
   return { ...mark, lower: bottom, upper: Math.max(mark.upper, bottom) };
 }
 
-/** Ends of each guide in each panel, cut to the axes, and where its label goes. */
-function guideMarks(figure: Figure, marks: readonly Mark[], panel: Panel): Mark[] {
-  const { xDomain, yDomain } = panel;
-  if (figure.guides === undefined || xDomain === undefined || yDomain === undefined) return [];
-  const guides: Mark[] = [];
-  for (const drawn of groupMarks(marks, ["column", "row"])) {
-    const first = drawn.reduce((a, b) => ((b.x as number) < (a.x as number) ? b : a));
-    const place = {
-      ...(first.column !== undefined && { column: first.column }),
-      ...(first.row !== undefined && { row: first.row }),
-    };
-    const x0 = first.x as number;
-    const y0 = first.y as number;
-    const inside = { ...panel, xDomain, yDomain };
-    const occupied = groupMarks(drawn, ["color", "dash"]).flatMap((series) => pixelsAlong(series, inside));
-    for (const { slope, label } of figure.guides) {
-      const edge = slope < 0 ? yDomain[0] : yDomain[1];
-      const reach = slope === 0 ? xDomain[1] : Math.min(xDomain[1], x0 * (edge / y0) ** (1 / slope));
-      const at = (x: number): Mark => ({ x, y: y0 * (x / x0) ** slope, ...place, label });
-      const role = slope > 0 ? RISING_LABEL : FALLING_LABEL;
-      const width = textWidth(label, 11) + 2 * LABEL_GAP;
-      guides.push({ ...at(x0), role: GUIDE }, { ...at(reach), role: GUIDE });
-      guides.push({ ...at(labelPlace(at, [x0, reach], slope > 0 ? -width : width, occupied, inside)), role });
-    }
-  }
-  return guides;
-}
-
-interface Panel {
-  readonly width: number;
-  readonly height: number;
-  readonly xDomain: readonly [number, number] | undefined;
-  readonly yDomain: readonly [number, number] | undefined;
-}
-type LogPanel = Panel & { readonly xDomain: readonly [number, number]; readonly yDomain: readonly [number, number] };
-type Pixel = readonly [x: number, y: number];
-
-/** Where a mark stands in a panel with two logarithmic axes, y upwards. */
-function pixelOf(mark: Mark, { width, height, xDomain, yDomain }: LogPanel): Pixel {
-  const share = (value: number, [low, high]: readonly [number, number]): number =>
-    Math.log(value / low) / Math.log(high / low);
-  return [width * share(mark.x as number, xDomain), height * share(mark.y as number, yDomain)];
-}
-
-/** Points of a series and between them, near enough to each other to stand for the line. */
-function pixelsAlong(series: readonly Mark[], panel: LogPanel): Pixel[] {
-  const points = series.map((mark) => pixelOf(mark, panel)).sort((a, b) => a[0] - b[0]);
-  return points.flatMap(([x, y], i) => {
-    const next = points[i + 1];
-    if (next === undefined || points.length > 200) return [[x, y] as const];
-    return [0, 0.25, 0.5, 0.75].map((part) => [x + part * (next[0] - x), y + part * (next[1] - y)] as const);
-  });
-}
-
-/** The x on the guide from which a label of `width` pixels (negative: to the left) stays in the panel and farthest from what is drawn. */
-function labelPlace(
-  at: (x: number) => Mark,
-  [from, to]: readonly [number, number],
-  width: number,
-  occupied: readonly Pixel[],
-  panel: LogPanel,
-): number {
-  let best = from;
-  let bestClearance = -Infinity;
-  for (let step = 0; step <= 40; step++) {
-    const x = from * (to / from) ** (step / 40);
-    const [left, base] = pixelOf(at(x), panel);
-    const [low, high] = width > 0 ? [left, left + width] : [left + width, left];
-    if (low < 0 || high > panel.width || base + 20 > panel.height) continue;
-    const gaps = occupied.map(([px, py]) =>
-      Math.hypot(Math.max(low - px, 0, px - high), Math.max(base + 3 - py, 0, py - base - 15)),
-    );
-    // Enough is enough: beyond a line's height further right wins, where a guide is told apart from the data best.
-    const clearance = Math.min(24, minimum(gaps)) + step / 40;
-    if (clearance > bestClearance) [best, bestClearance] = [x, clearance];
-  }
-  return best;
-}
-
-function guideLayers(place: { x: Json; y: Json }): Json[] {
-  const encoding = { ...place, text: { field: "label", type: "nominal" } };
-  const label = (role: string, mark: Json): Json[] => {
-    const transform = [{ filter: `datum.role === '${role}'` }];
-    // Clipped, so that Vega does not make room outside the panel for a text that it believes longer than it is.
-    const text = { type: "text", clip: true, baseline: "bottom", dy: -3, fontSize: 11, fontStyle: "italic", ...mark };
-    const halo = { ...text, stroke: "#ffffff", strokeWidth: 3, strokeJoin: "round", color: "#ffffff" };
-    return [
-      { transform, mark: halo, encoding },
-      { transform, mark: { ...text, color: GUIDE_COLOR }, encoding },
-    ];
-  };
-  return [
-    {
-      transform: [{ filter: `datum.role === '${GUIDE}'` }],
-      mark: { type: "line", strokeDash: [6, 4], strokeWidth: 1.4, color: GUIDE_COLOR, clip: true },
-      encoding: { ...place, detail: { field: "label", type: "nominal" } },
-    },
-    ...label(FALLING_LABEL, { align: "left", dx: LABEL_GAP }),
-    ...label(RISING_LABEL, { align: "right", dx: -LABEL_GAP }),
-  ];
-}
-
 // ---------------------------------------------------------------------------------------------------------------- channels
 
 interface Encoded {
   readonly encoding: Json;
   /** Of a logarithmic axis, where the specification states it. */
   readonly domain?: readonly [number, number];
-}
-
-function numbers(marks: readonly Mark[], keys: readonly ("x" | "y" | "lower" | "upper")[]): number[] {
-  return marks.flatMap((mark) => keys.flatMap((key) => (typeof mark[key] === "number" ? [mark[key]] : [])));
 }
 
 function continuousAxis(
@@ -556,9 +430,12 @@ function seriesColor(figure: Figure, table: Table, marks: readonly Mark[]): { co
     };
   }
   const domain = labelsOf(marks, "color");
-  // Beyond the palette a second round would give two series one colour; an ordered ramp at least tells neighbours apart.
-  const ordered = axis.sequential === true || domain.length > CATEGORICAL.length;
-  const range = ordered ? sequentialColors(domain.length) : CATEGORICAL.slice(0, domain.length);
+  const ordered = axis.sequential === true || (domain.length > CATEGORICAL.length && !hasRounds(figure, domain));
+  const range = ordered
+    ? sequentialColors(domain.length)
+    : hasRounds(figure, domain)
+      ? domain.map((_, i) => CATEGORICAL[i % ROUND]!)
+      : CATEGORICAL.slice(0, domain.length);
   const legend = {
     ...legendPlace(figure, domain, title),
     ...(figure.kind === "line" && { symbolType: "stroke", symbolSize: SYMBOL_SIZE }),
@@ -566,9 +443,24 @@ function seriesColor(figure: Figure, table: Table, marks: readonly Mark[]): { co
   return { color: { field: "color", type: "nominal", title, scale: { domain, range }, legend } };
 }
 
+/** More series than colours, none of them ordered: each further round through the colours has another dash pattern or shape. */
+function hasRounds(figure: Figure, domain: readonly string[]): boolean {
+  const { color, dash, kind } = figure;
+  if (color === undefined || color.sequential === true || dash !== undefined) return false;
+  const most = ROUND * (kind === "line" ? DASHES : SHAPES).length;
+  return domain.length > CATEGORICAL.length && domain.length <= most;
+}
+
 function seriesDash(figure: Figure, table: Table, marks: readonly Mark[]): Json | undefined {
   const axis = figure.dash;
-  if (axis === undefined) return undefined;
+  if (axis === undefined) {
+    const { color } = seriesColor(figure, table, marks);
+    const domain = labelsOf(marks, "color");
+    if (color === undefined || !hasRounds(figure, domain)) return undefined;
+    const styles = figure.kind === "line" ? DASHES : SHAPES;
+    // The same field, title and legend: Vega-Lite makes one legend of both.
+    return { ...color, scale: { domain, range: domain.map((_, i) => styles[Math.floor(i / ROUND)]) } };
+  }
   const domain = labelsOf(marks, "dash");
   const title = axisTitle(axis, table);
   const scale = figure.kind === "line" ? { domain, range: DASHES.slice(0, Math.max(1, domain.length)) } : { domain };
@@ -579,6 +471,9 @@ function seriesDash(figure: Figure, table: Table, marks: readonly Mark[]): Json 
   return { field: "dash", type: "nominal", title, scale, legend: { ...legendPlace(figure, domain, title), ...symbol } };
 }
 
+/** Colours of a round: yellow is too weak to stand for a series when others are many. */
+const ROUND = CATEGORICAL.length - 1;
+const SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"];
 const DASHES = [
   [1, 0],
   [7, 3],
@@ -808,12 +703,4 @@ function noDataSpec(figure: Figure, drawn: Drawn): ChartSpec {
     mark: { type: "text", fontSize: 16, color: "#57606a" },
     encoding: { text: { field: "text", type: "nominal" } },
   };
-}
-
-function minimum(values: readonly number[]): number {
-  return values.reduce((a, b) => Math.min(a, b), Infinity);
-}
-
-function maximum(values: readonly number[]): number {
-  return values.reduce((a, b) => Math.max(a, b), -Infinity);
 }

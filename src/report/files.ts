@@ -1,5 +1,5 @@
 /** Writing files so that a crash leaves the old one or the new one. Node only. */
-import { mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { DataError } from "../config/errors.ts";
 
@@ -8,14 +8,14 @@ import { DataError } from "../config/errors.ts";
  * Directories on the way are made.
  * @throws DataError naming the path and the reason
  */
-export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+export async function writeFileAtomic(path: string, data: string | Uint8Array | Iterable<string>): Promise<void> {
   const directory = dirname(path);
   const temporary = join(directory, `.${basename(path)}.${process.pid}.tmp`);
   try {
     await mkdir(directory, { recursive: true });
     const file = await open(temporary, "w");
     try {
-      await file.writeFile(data);
+      await writeFile(file, data);
       await file.sync();
     } finally {
       await file.close();
@@ -49,6 +49,7 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file or directory",
   ENOTDIR: "a part of its path is a file, not a directory",
   EEXIST: "a part of its path is a file, not a directory",
   EACCES: "permission denied",

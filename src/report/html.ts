@@ -10,7 +10,7 @@ const VERDICT_SIGN: Record<Verdict, string> = { holds: "✓", fails: "✗", "not
  * @param svgs SVG text of each figure by its name; a figure without one is listed with a sentence saying so
  */
 export function renderHtml(record: RunRecord, svgs: ReadonlyMap<string, string>): string {
-  const sections = [
+  return htmlDocument(record, [
     claimsSection(record.claims),
     figuresSection(record.figures, svgs),
     notesSection(record.notes),
@@ -18,7 +18,11 @@ export function renderHtml(record: RunRecord, svgs: ReadonlyMap<string, string>)
     factsSection("Environment", "environment", record.environment, "environment.json"),
     rerunSection(record),
     filesSection(record),
-  ];
+  ]);
+}
+
+/** The page around its sections: head, style, title, summary, status. Empty sections are left out. */
+export function htmlDocument(record: RunRecord, sections: readonly string[], style = ""): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -27,7 +31,7 @@ export function renderHtml(record: RunRecord, svgs: ReadonlyMap<string, string>)
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>${escapeHtml(record.title)}</title>
-<style>${STYLE}</style>
+<style>${STYLE}${style}</style>
 </head>
 <body>
 <main>
@@ -64,7 +68,7 @@ function statusBanner(record: RunRecord): string {
   return `<p class="banner ${kind}" role="status"><strong>${escapeHtml(words)}</strong> after ${formatSeconds(record.seconds)} · ${tally}${detail}</p>`;
 }
 
-function claimsSection(claims: readonly Claim[]): string {
+export function claimsSection(claims: readonly Claim[]): string {
   if (claims.length === 0) return "";
   const rows = claims.map((claim) => {
     const confidence =
@@ -88,20 +92,24 @@ function figuresSection(figures: readonly Figure[], svgs: ReadonlyMap<string, st
   if (figures.length === 0) return "";
   const blocks = figures.map((figure, i) => {
     const svg = svgs.get(figure.name);
-    const name = escapeHtml(figure.name);
-    const picture =
-      svg === undefined
-        ? `<p class="missing">This figure could not be drawn; its numbers are in the table below.</p>`
-        : `<div class="card">${embedSvg(svg, `figure-${i + 1}`, figure.title)}</div>`;
     const links = [
       ...(svg === undefined
         ? []
         : [link(`figures/${figure.name}.svg`, "SVG"), link(`figures/${figure.name}.png`, "PNG")]),
       link(`tables/${figure.table}.csv`, "data"),
     ];
-    return `<figure id="${name}">${picture}<figcaption><strong>Figure ${i + 1}.</strong> ${escapeHtml(figure.caption || figure.title)} <span class="links">${links.join(" · ")}</span></figcaption></figure>`;
+    return figureBlock(figure, i + 1, svg, `<span class="links">${links.join(" · ")}</span>`);
   });
   return `<section id="figures"><h2>Figures</h2>${blocks.join("\n")}</section>`;
+}
+
+/** A numbered figure with its caption, or a sentence instead of the picture. */
+export function figureBlock(figure: Figure, number: number, svg: string | undefined, links = ""): string {
+  const picture =
+    svg === undefined
+      ? `<p class="missing">This figure could not be drawn; its numbers are in the table below.</p>`
+      : `<div class="card">${embedSvg(svg, `figure-${number}`, figure.title)}</div>`;
+  return `<figure id="${escapeHtml(figure.name)}">${picture}<figcaption><strong>Figure ${number}.</strong> ${escapeHtml(figure.caption || figure.title)} ${links}</figcaption></figure>`;
 }
 
 /** SVG within a page: ids made unique, since a page has one space of names for all its figures, and a size that shrinks with the page. */
@@ -114,17 +122,23 @@ function embedSvg(svg: string, prefix: string, label: string): string {
   return unique.replace(/<svg\b/, `<svg role="img" aria-label="${escapeHtml(label)}"`);
 }
 
-function notesSection(notes: readonly string[]): string {
+export function notesSection(notes: readonly string[]): string {
   if (notes.length === 0) return "";
   return `<section id="notes"><h2>Before quoting a number</h2><ul>${notes.map((note) => `<li>${escapeHtml(note)}</li>`).join("")}</ul></section>`;
 }
 
 function factsSection(title: string, id: string, facts: Record<string, unknown>, file: string): string {
+  const table = factsTable(facts);
+  if (table === "") return "";
+  return `<section id="${id}"><h2>${title}</h2>${table}<p class="links">${link(file, file)}</p></section>`;
+}
+
+/** Dotted names and values of nested plain data; empty without any. */
+export function factsTable(facts: Record<string, unknown>): string {
   const rows = flatten(facts).map(
     ([key, value]) => `<tr><th scope="row">${escapeHtml(key)}</th><td>${escapeHtml(value)}</td></tr>`,
   );
-  if (rows.length === 0) return "";
-  return `<section id="${id}"><h2>${title}</h2><table class="facts"><tbody>${rows.join("")}</tbody></table><p class="links">${link(file, file)}</p></section>`;
+  return rows.length === 0 ? "" : `<table class="facts"><tbody>${rows.join("")}</tbody></table>`;
 }
 
 /** Nested plain data as dotted names and short values. */
@@ -150,7 +164,7 @@ function factText(value: unknown): string {
   return String(value);
 }
 
-function rerunSection(record: RunRecord): string {
+export function rerunSection(record: RunRecord): string {
   return `<section id="rerun"><h2>Run it again</h2><pre><code>${escapeHtml(record.command)}</code></pre></section>`;
 }
 
@@ -174,7 +188,7 @@ function percent(share: number): string {
 }
 
 /** Hyphens of negative numbers as minus signs; the text has no letters that HTML would read. */
-function minus(text: string): string {
+export function minus(text: string): string {
   return escapeHtml(text.replace(/-(?=[\d∞])/g, "−"));
 }
 

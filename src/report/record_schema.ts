@@ -16,6 +16,8 @@ const table = z.object({
   rows: z.array(z.record(z.string(), cell)),
 });
 
+const roofLine = z.object({ value: z.number(), label: z.string() });
+
 const figure = z.object({
   name: fileStem,
   title: z.string(),
@@ -30,6 +32,8 @@ const figure = z.object({
   rowFacet: axis.optional(),
   interval: z.tuple([z.string(), z.string()]).optional(),
   guides: z.array(z.object({ slope: z.number(), label: z.string() })).optional(),
+  roof: z.object({ rising: z.array(roofLine), level: z.array(roofLine) }).optional(),
+  pointLabel: z.string().optional(),
   where: z.record(z.string(), cell).optional(),
 });
 
@@ -52,12 +56,20 @@ const claim = z.object({
   note: z.string().optional(),
 });
 
+const section = z.object({
+  name: fileStem,
+  title: z.string(),
+  tables: z.array(fileStem),
+  figures: z.array(fileStem),
+  notes: z.array(z.string()),
+});
+
 export const runRecordSchema = z.object({
   experiment: z.string(),
   title: z.string(),
   summary: z.string(),
   preset: z.string(),
-  status: z.enum(["done", "diverged", "cancelled", "device_lost", "out_of_memory"]),
+  status: z.enum(["done", "diverged", "cancelled", "device_lost", "out_of_memory", "failed"]),
   statusDetail: z.string().optional(),
   config: z.record(z.string(), z.unknown()),
   environment: z.record(z.string(), z.unknown()),
@@ -65,6 +77,7 @@ export const runRecordSchema = z.object({
   figures: z.array(figure),
   claims: z.array(claim),
   notes: z.array(z.string()),
+  sections: z.array(section).optional(),
   seconds: z.number(),
   command: z.string(),
 });

@@ -3,8 +3,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, show } from "../config/errors.ts";
 import type { Figure, RunRecord, Table } from "../experiment/record.ts";
+import { renderBenchmarkPage } from "./benchmark_page.ts";
 import { chartSpec, renderSvg } from "./chart.ts";
-import { writeFileAtomic } from "./files.ts";
+import { reasonOf, writeFileAtomic } from "./files.ts";
 import { renderHtml } from "./html.ts";
 import { renderPng } from "./png.ts";
 import { runRecordSchema } from "./record_schema.ts";
@@ -55,12 +56,16 @@ export async function writeReport(dir: string, record: RunRecord): Promise<strin
  * @throws DataError naming the file, the field and the rule
  */
 export async function readRecord(dir: string): Promise<RunRecord> {
-  const path = join(dir, RECORD_FILE);
+  return readRecordFile(join(dir, RECORD_FILE));
+}
+
+/** A record from any file. @throws DataError naming the file, the field and the rule */
+export async function readRecordFile(path: string): Promise<RunRecord> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    throw new DataError(path, `cannot be read: ${messageOf(error)}`);
+    throw new DataError(path, `cannot be read: ${reasonOf(error)}`);
   }
   let value: unknown;
   try {
@@ -75,6 +80,26 @@ export async function readRecord(dir: string): Promise<RunRecord> {
   }
   // The schema types an absent field as possibly undefined; zod leaves absent fields out.
   return parsed.data as RunRecord;
+}
+
+/**
+ * Writes a benchmark as one page that holds everything. A figure that cannot be drawn is a sentence on the page.
+ * @returns what was wrong with figures, one line each
+ * @throws RangeError as {@link writeReport}; DataError when the file cannot be written
+ */
+export async function writeBenchmarkPage(path: string, record: RunRecord): Promise<string[]> {
+  checkNames(record);
+  const svgs = new Map<string, string>();
+  const problems: string[] = [];
+  for (const figure of record.figures) {
+    try {
+      svgs.set(figure.name, await renderSvg(chartSpec(figure, tableOf(figure, record.tables))));
+    } catch (error) {
+      problems.push(`${figure.name} is not drawn: ${messageOf(error)}`);
+    }
+  }
+  await writeFileAtomic(path, renderBenchmarkPage(record, svgs));
+  return problems;
 }
 
 function checkNames(record: RunRecord): void {

@@ -1,9 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Outcome, startProgram } from "../support/program.ts";
 
 // The built program as a process; `npm test` builds first. `door` is the same program with one tiny experiment of its own.
 const cli = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
@@ -16,35 +16,8 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-function start(
-  program: string,
-  args: readonly string[],
-  env: Record<string, string> = {},
-): [ChildProcess, Promise<Outcome>] {
-  const child = spawn(process.execPath, [program, ...args], { cwd: dir, env: { ...process.env, ...env } });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (data: Buffer) => {
-    out += data.toString();
-  });
-  child.stderr.on("data", (data: Buffer) => {
-    err += data.toString();
-  });
-  const ended = new Promise<Outcome>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code, signal) =>
-      resolve({ code, out, err: signal === null ? err : `${err}\nkilled by ${signal}` }),
-    );
-  });
-  return [child, ended];
-}
-
+const start = (program: string, args: readonly string[], env: Record<string, string> = {}) =>
+  startProgram(program, args, { cwd: dir, env });
 const real = (...args: string[]) => start(cli, args)[1];
 const tiny = (...args: string[]) => start(door, args)[1];
 const run = (...args: string[]) => tiny("run", "tiny", "--adapter", "swiftshader", ...args);
@@ -64,8 +37,9 @@ describe("help and lists", () => {
   it("--help names every command and gives examples within 80 columns", async () => {
     const { code, out, err } = await real("--help");
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    for (const word of ["list", "plan", "run", "doctor", "Examples:", "Exit codes:"]) expect(out).toContain(word);
-    for (const command of ["plan", "run", "doctor"]) {
+    for (const word of ["list", "plan", "run", "bench", "doctor", "Examples:", "Exit codes:"])
+      expect(out).toContain(word);
+    for (const command of ["plan", "run", "bench", "doctor"]) {
       const help = await real(command, "--help");
       expect(help.code).toBe(0);
       for (const line of lines(help.out)) expect(line.length).toBeLessThanOrEqual(80);
@@ -151,7 +125,10 @@ describe("wrong usage is one line and exit code 2", () => {
     [["run"], "missing required argument 'experiment' (see deeplimit list)"],
     [["run", "tinny"], 'experiment must be tiny (did you mean tiny?), got "tinny"'],
     [["run", "tiny", "--preset", "smok"], "--preset must be one of paper, reduced, smoke (did you mean smoke?)"],
-    [["run", "tiny", "--adapter", "sofware"], "must be one of auto, hardware, software; did you mean software?"],
+    [
+      ["run", "tiny", "--adapter", "sofware"],
+      "must be one of auto, hardware, software, lavapipe, swiftshader; did you mean software?",
+    ],
     [["run", "tiny", "--resume", "--force"], "cannot be used with"],
     [["plan", "tiny", "--set", "flow.rat=1"], "flow.rat: is no key, did you mean flow.rate?", "keys: depths, steps"],
     [["plan", "tiny", "--set", "rate=1"], "did you mean flow.rate?"],
@@ -243,7 +220,10 @@ describe("run", () => {
       ].sort(),
     );
     const record = json("runs/tiny-smoke/record.json");
-    expect(record).toMatchObject({ status: "done", command: "deeplimit run tiny --preset smoke --adapter software" });
+    expect(record).toMatchObject({
+      status: "done",
+      command: "deeplimit run tiny --preset smoke --adapter swiftshader",
+    });
     expect(record.environment).toMatchObject({
       adapter: { software: true },
       node: process.versions.node,

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ACTIVATIONS } from "../../src/config/dense.ts";
 import { RandomStream } from "../../src/model/random.ts";
 import { activation, activationDerivative } from "../../src/reference/activations.ts";
+import { productElement } from "../../src/reference/sums.ts";
 import { openTestDevice } from "../support/device.ts";
 import { EPSILON, POISON, poisoned, runKernel } from "../support/kernel.ts";
 
@@ -60,7 +61,14 @@ function matrix(
       data[at(i, j)] = fill(i * columns + j);
       owned.add(at(i, j));
     }
-  return { data, at, owned, rowStride, columnStride };
+  return {
+    data,
+    at,
+    owned,
+    rowStride,
+    columnStride,
+    strided: { data, at: offset, row: rowStride, column: columnStride },
+  };
 }
 
 describe.each(CASES)("%o", (options) => {
@@ -111,13 +119,7 @@ describe.each(CASES)("%o", (options) => {
     );
     for (let i = 0; i < rows; i++)
       for (let j = 0; j < columns; j++) {
-        let sum = 0;
-        let size = 0;
-        for (let k = 0; k < inner; k++) {
-          const product = a.data[a.at(i, k)] * b.data[b.at(k, j)];
-          sum += product;
-          size += Math.abs(product);
-        }
+        const { value: sum, size } = productElement(a.strided, b.strided, inner, i, j);
         const z = alpha * sum;
         // `inner` products and sums and one factor, each rounded once (Higham, Accuracy and Stability, 3.1).
         const sumError = alpha * size * EPSILON * (inner + 2);

@@ -3,6 +3,9 @@ import type { DenseShape } from "../../src/config/dense.ts";
 import { packLayers } from "../../src/model/dense_stack.ts";
 import { RandomStream } from "../../src/model/random.ts";
 import { stepNorms } from "../../src/reference/dense.ts";
+import { errorSquare, normScale as normScaleOf, type Stages, stageSum } from "../../src/reference/flow.ts";
+import { matchedLayers, squaredDistance } from "../../src/reference/metrics.ts";
+import { sizedSum } from "../../src/reference/sums.ts";
 import { openTestDevice } from "../support/device.ts";
 import { EPSILON, poisoned, runKernel } from "../support/kernel.ts";
 
@@ -58,14 +61,8 @@ describe("metric/depth_difference and metric/summary", () => {
     );
     // A squared norm of `layer` terms: two roundings a term and the sum of the terms.
     const relative = EPSILON * (layer / 32 + 32 + 8);
-    const square = (z: Float64Array, k: number, other?: number) => {
-      let sum = 0;
-      for (let i = 0; i < stack.elements; i++) {
-        const value = z[k * stack.elements + i];
-        sum += (other === undefined ? value : z[other * stack.elements + i] - value) ** 2;
-      }
-      return sum;
-    };
+    const square = (z: Float64Array, k: number, j?: number) =>
+      squaredDistance(z, k, stack.elements, j === undefined ? undefined : { z, j });
     for (let k = 0; k < depth; k++) {
       const last = k === depth - 1;
       // Untied differences round at the size of the initial values, which is that of the differences here.
@@ -165,13 +162,8 @@ describe("metric/depth_distance", () => {
     );
     const relative = EPSILON * (layer / 32 + 32 + 16);
     for (let i = 0; i < count; i++) {
-      const k = indexing === 0 ? (reference === 1 ? 0 : Math.floor((i * (depth - 1)) / (reference - 1))) : i;
-      const j = indexing === 0 ? i : Math.floor((i * reference) / depth);
-      const distance = (a: Float64Array, b: Float64Array) => {
-        let sum = 0;
-        for (let e = 0; e < stack.elements; e++) sum += (a[k * stack.elements + e] - b[j * stack.elements + e]) ** 2;
-        return sum;
-      };
+      const { k, j } = matchedLayers(indexing === 0 ? "interpolation" : "code", depth, reference, i);
+      const distance = (a: Float64Array, z: Float64Array) => squaredDistance(a, k, stack.elements, { z, j });
       expectClose(y[4 * i], distance(stack.W, other.W), relative);
       expectClose(y[4 * i + 1], distance(stack.V, other.V), relative);
       expect([y[4 * i + 2], y[4 * i + 3]]).toEqual([0, 0]);
@@ -183,12 +175,7 @@ test.each([0, 1, 31, 32, 33, 1000])("metric/sum of %d pairs", async (count) => {
   const x = normal("sum", 2 * Math.max(1, count));
   const { y } = await runKernel(gpu, "metric/sum", {}, { x, y: poisoned(6) }, ["y"], { count, at: 1 }, [1]);
   for (const part of [0, 1]) {
-    let sum = 0;
-    let size = 0;
-    for (let i = 0; i < count; i++) {
-      sum += x[2 * i + part];
-      size += Math.abs(x[2 * i + part]);
-    }
+    const { value: sum, size } = sizedSum(count, (i) => x[2 * i + part]);
     expect(Math.abs(y[2 + part] - sum)).toBeLessThanOrEqual(EPSILON * (count / 32 + 33) * size);
   }
   expect([y[0], y[1], y[4], y[5]]).toEqual([...poisoned(4)]);
@@ -226,8 +213,7 @@ test("flow/norm_scale projects each layer on the ball", async () => {
     [2],
   );
   for (let k = 0; k < layerCount; k++) {
-    const norm = 3 * Math.hypot(...gradient.slice(k * layer, (k + 1) * layer));
-    expectClose(y[at + k], Math.min(1, 2 / norm), EPSILON * 50);
+    expectClose(y[at + k], normScaleOf(gradient, k, layer, 3, 2), EPSILON * 50);
   }
   expect(y[at]).toBeLessThan(1);
   expect(y[at + 4]).toBe(1);
@@ -243,9 +229,14 @@ describe.each([false, true])("Runge–Kutta stages, norm clip %s", (clipNorm) =>
   const initial = normal("initial", layer);
   const [factor, clip] = [3, 4];
   const coefficients = [0.1, -0.2, 0.3, 0.05, -0.07, 0.11, 0.13];
-  const velocity = (s: number, i: number) => {
-    const v = -factor * gradients[s * stride + i] * (clipNorm ? normScale[s * layerCount + Math.floor(i / layer)] : 1);
-    return Math.min(clip, Math.max(-clip, v));
+  const stageSet: Stages = {
+    gradients,
+    stride,
+    layer,
+    layers: layerCount,
+    factor,
+    clip,
+    ...(clipNorm && { normScale }),
   };
   const shared = { count4: count / 4, stride4: stride / 4, layer4: layer / 4, layers: layerCount, factor, clip };
 
@@ -265,13 +256,10 @@ describe.each([false, true])("Runge–Kutta stages, norm clip %s", (clipNorm) =>
       [1],
     );
     for (let i = 0; i < count; i++) {
-      let expected = base[i];
-      let size = Math.abs(base[i]);
-      for (let s = 0; s < used; s++) {
-        expected += coefficients[s] * velocity(s, i);
-        size += Math.abs(coefficients[s] * velocity(s, i));
-      }
-      expect(Math.abs(change[i] - expected)).toBeLessThanOrEqual(EPSILON * (used + 5) * size);
+      const sum = stageSum(stageSet, coefficients.slice(0, used), i);
+      expect(Math.abs(change[i] - (base[i] + sum.value))).toBeLessThanOrEqual(
+        EPSILON * (used + 5) * (Math.abs(base[i]) + sum.size),
+      );
       expect(weights[i]).toBe(Math.fround(initial[i % layer] + change[i]));
     }
   });
@@ -291,10 +279,9 @@ describe.each([false, true])("Runge–Kutta stages, norm clip %s", (clipNorm) =>
     let expected = 0;
     let size = 0; // the sum with every cancellation within e undone
     for (let i = 0; i < count; i++) {
-      const scale = atol + rtol * Math.max(Math.abs(base[i]), Math.abs(change[i]));
-      const terms = [0, 1, 2, 3].map((s) => coefficients[s] * velocity(s, i));
-      expected += (terms.reduce((a, b) => a + b) / scale) ** 2;
-      size += (terms.reduce((a, b) => a + Math.abs(b), 0) / scale) ** 2;
+      const square = errorSquare(stageSum(stageSet, coefficients.slice(0, 4), i), base[i], change[i], atol, rtol);
+      expected += square.value;
+      size += square.size;
     }
     const total = partial[2] + partial[4];
     expect(Math.abs(total - expected)).toBeLessThanOrEqual(EPSILON * 60 * size);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { OPTIMISERS } from "../../src/config/flow.ts";
 import { RandomStream } from "../../src/model/random.ts";
+import { gradientNumber, updateDirections } from "../../src/reference/flow.ts";
 import { optimiserState, optimiserStep } from "../../src/reference/optimisers.ts";
 import { openTestDevice } from "../support/device.ts";
 import { EPSILON, poisoned, runKernel } from "../support/kernel.ts";
@@ -80,13 +81,10 @@ describe.each(OPTIMISERS)("%s", (optimiser) => {
         },
         [count > 1024 ? 2 : Math.ceil(count / 256)],
       );
-      const directions = Float64Array.from({ length: count }, (_, i) => {
-        let sum = 0;
-        for (let g = 0; g < groups; g++) sum += partials[g * count + i];
-        const scale = i % unit < unit / 2 ? scales.w : scales.v;
-        const u = factor * scale * sum * (clipNorm ? normScale[Math.floor(i / layer)] : 1);
-        return Math.min(clip, Math.max(-clip, u));
-      });
+      const directions = updateDirections(
+        { partials, groups, count, unit, scales },
+        { factor, clip, layer, ...(clipNorm && { normScale }) },
+      );
       directionSize = directions.reduce((a, b) => Math.max(a, Math.abs(b)), directionSize);
       optimiserStep(settings, trueState, truth, directions, rate);
       ({ change, weights, moment1, moment2 } = result as Record<
@@ -180,11 +178,7 @@ test("flow/gradient sums the groups and scales the halves of a unit", async () =
     [1],
   );
   grad.forEach((value, i) => {
-    const terms = Array.from({ length: groups }, (_, g) => partials[g * count + i]);
-    const scale = i % unit < unit / 2 ? 0.5 : 3;
-    const size = scale * terms.reduce((a, b) => a + Math.abs(b), 0);
-    expect(Math.abs(value - scale * terms.reduce((a, b) => a + b, 0))).toBeLessThanOrEqual(
-      (groups + 1) * EPSILON * size,
-    );
+    const expected = gradientNumber({ partials, groups, count, unit, scales: { w: 0.5, v: 3 } }, i);
+    expect(Math.abs(value - expected.value)).toBeLessThanOrEqual((groups + 1) * EPSILON * expected.size);
   });
 });

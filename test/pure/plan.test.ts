@@ -182,7 +182,8 @@ function gcd(a: number, b: number): number {
 
 test.each([
   ["rows on a software adapter with subgroups", SOFTWARE_PROFILE, {}, "rows"],
-  ["tiles on one without", { ...SOFTWARE_PROFILE, subgroups: false }, {}, "tile"],
+  ["products without barriers on one without", { ...SOFTWARE_PROFILE, subgroups: false }, {}, "matmul"],
+  ["tiles there where a layer is tiny", { ...SOFTWARE_PROFILE, subgroups: false }, { width: 4, hidden: 8 }, "tile"],
   ["tiles on hardware", DEFAULT_PROFILE, {}, "tile"],
   ["rows at width 112", SOFTWARE_PROFILE, { width: 112 }, "rows"],
   ["products at width 113, beyond the registers", SOFTWARE_PROFILE, { width: 113 }, "matmul"],
@@ -223,6 +224,11 @@ test("the paper's set-up at depth 16384 on the software adapter", () => {
   const plan = planDense(shapeOf({ depth: 16_384 }), SOFTWARE_PROFILE, { rows: 100, training: true });
   expect({ ...plan, segments: plan.segments.length, first: plan.segments[0] }).toMatchInlineSnapshot(`
     {
+      "choice": {
+        "layout": "rows",
+        "rows": 7,
+        "workgroup": 4,
+      },
       "first": {
         "count": 523,
         "first": 0,
@@ -303,6 +309,13 @@ test("the same at depth 1000 with the limits that every implementation offers", 
   const plan = planDense(shapeOf({ depth: 1000 }), DEFAULT_PROFILE, { rows: 100, training: true, stateBytes: 2 ** 20 });
   expect({ ...plan, segments: plan.segments.length, first: plan.segments[0] }).toMatchInlineSnapshot(`
     {
+      "choice": {
+        "gradientRows": 8,
+        "gradientUnits": 32,
+        "layout": "tile",
+        "rows": 1,
+        "workgroup": 32,
+      },
       "first": {
         "count": 45,
         "first": 0,

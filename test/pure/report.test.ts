@@ -6,13 +6,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { DataError } from "../../src/config/errors.ts";
 import type { Claim, Figure, RunRecord, Table } from "../../src/experiment/record.ts";
 import { linearTicks, logTicks, symlogTicks } from "../../src/report/axis_ticks.ts";
+import { renderBenchmarkPage } from "../../src/report/benchmark_page.ts";
 import { chartSpec, renderSvg } from "../../src/report/chart.ts";
 import { formatMeasured, formatNumber, formatRange, formatSeconds } from "../../src/report/format.ts";
 import { escapeHtml, renderHtml } from "../../src/report/html.ts";
 import { renderPng } from "../../src/report/png.ts";
 import { tableCsv, tableJsonLines, tablesJson } from "../../src/report/table.ts";
 import { claimsText } from "../../src/report/text.ts";
-import { readRecord, writeReport } from "../../src/report/write.ts";
+import { readRecord, readRecordFile, writeBenchmarkPage, writeReport } from "../../src/report/write.ts";
 
 let dir: string;
 beforeAll(() => {
@@ -123,6 +124,21 @@ const FIGURES: Record<string, Figure> = {
     guides: [{ slope: -1, label: "slope minus one" }],
   },
 };
+
+/** Rises as 4 x up to 100 where x = 25, on both sides of the data. */
+const roofline: Figure = {
+  name: "roofline",
+  title: "Points under a roof",
+  caption: "",
+  table: "curves",
+  kind: "point",
+  x: { field: "depth", label: "depth of the network", scale: "log" },
+  y: { field: "distance", label: "distance to the limit", scale: "log" },
+  color: { field: "weights", label: "weights" },
+  where: { seed: 0, iteration: 10 },
+  roof: { rising: [{ value: 4, label: "copy" }], level: [{ value: 100, label: "multiply-add" }] },
+};
+FIGURES.roofline = roofline;
 
 /** Text as a reader sees it: the contents of the SVG's text elements. */
 function textsOf(svg: string): string[] {
@@ -286,6 +302,95 @@ describe("figures", () => {
     expect(svg).not.toMatch(/NaN|Infinity/);
   });
 
+  it("draws a roof up to where its lines meet, in view whatever the data", async () => {
+    type Drawn = { x: number; y: number; role?: string; label?: string };
+    const { values } = chartSpec(roofline, curves).data as { values: Drawn[] };
+    const ends = (label: string) => values.filter((mark) => mark.role === "roof" && mark.label === label);
+    const [low, ridge] = ends("copy");
+    expect(low!.y / low!.x).toBeCloseTo(4);
+    expect([ridge!.x, ridge!.y]).toEqual([25, 100]);
+    const [corner, end] = ends("multiply-add");
+    expect([corner!.x, corner!.y]).toEqual([25, 100]);
+    // Past the deepest point of the data, and past twice the ridge.
+    expect(end!.x).toBeGreaterThanOrEqual(64);
+    expect(end!.y).toBe(100);
+    // The data end at 5: the axis reaches above the roof.
+    const layers = (chartSpec(roofline, curves) as { layer: { encoding: { y: { scale: { domain: number[] } } } }[] })
+      .layer;
+    expect(layers[0]!.encoding.y.scale.domain[1]).toBeGreaterThan(100);
+    const texts = textsOf(await renderSvg(chartSpec(roofline, curves)));
+    expect(texts).toContain("copy");
+    expect(texts).toContain("multiply-add");
+  });
+
+  it("ends a lower roof at the steepest rise and a second rise at the highest roof", () => {
+    const roof = {
+      rising: [
+        { value: 1, label: "slow" },
+        { value: 10, label: "fast" },
+      ],
+      level: [
+        { value: 20, label: "low" },
+        { value: 40, label: "high" },
+      ],
+    };
+    const { values } = chartSpec({ ...roofline, roof }, curves).data as {
+      values: { x: number; y: number; role?: string; label?: string }[];
+    };
+    const ends = (label: string) => values.filter((mark) => mark.role === "roof" && mark.label === label);
+    expect(ends("slow")[1]).toMatchObject({ x: 40, y: 40 });
+    expect(ends("fast")[1]).toMatchObject({ x: 4, y: 40 });
+    expect(ends("low")[0]).toMatchObject({ x: 2, y: 20 });
+    expect(ends("high")[0]).toMatchObject({ x: 4, y: 40 });
+  });
+
+  it("labels points as far as there is room, none over another", () => {
+    const names = Array.from({ length: 60 }, (_, i) => `a point with number ${i}`);
+    const columns = [...curves.columns, { name: "name", description: "name" }];
+    const labelled = (points: readonly (readonly [number, number])[]) => {
+      const rows = points.map(([depth, distance], i) => ({ depth, distance, weights: "V", name: names[i]! }));
+      const figure: Figure = { ...roofline, pointLabel: "name", where: {} };
+      const { values } = chartSpec(figure, { ...curves, columns, rows }).data as {
+        values: { role?: string; label?: string }[];
+      };
+      return values.filter(({ role }) => role?.startsWith("label ")).map(({ label }) => label);
+    };
+    const apart = [0.3, 1, 3, 9].map((depth) => [depth, depth / 10] as const);
+    expect(labelled(apart).sort()).toEqual(names.slice(0, 4));
+    const crowd = names.map((_, i) => [1 + i / 1000, 1] as const);
+    const few = labelled(crowd).length;
+    expect(few).toBeGreaterThan(0);
+    expect(few).toBeLessThan(10);
+  });
+
+  it("tells more series than colours apart by dashes, in one legend", async () => {
+    const rows = Array.from({ length: 11 }, (_, i) =>
+      DEPTHS.map((depth) => ({ depth, distance: (i + 1) * depth, weights: `peer ${i}` })),
+    ).flat();
+    const figure: Figure = { ...roofline, kind: "line", where: {} };
+    const { roof: _roof, ...plain } = figure;
+    const spec = chartSpec(plain, { ...curves, rows });
+    const drawn = (spec as { layer: { encoding: Record<string, { scale?: { range: unknown[] } }> }[] }).layer.find(
+      ({ encoding }) => encoding.strokeDash !== undefined,
+    )!.encoding;
+    const styles = drawn.color!.scale!.range.map((color, i) =>
+      JSON.stringify([color, drawn.strokeDash!.scale!.range[i]]),
+    );
+    expect(new Set(styles).size).toBe(11);
+    const texts = textsOf(await renderSvg(spec));
+    expect(texts.filter((text) => text === "peer 10")).toHaveLength(1);
+  });
+
+  it("refuses a roof on linear axes or of no height, and labels on lines", () => {
+    expect(() => chartSpec({ ...roofline, x: { field: "depth", label: "x" } }, curves)).toThrow(
+      "figure roofline: a roof needs logarithmic x and y",
+    );
+    const roof = { rising: [{ value: 0, label: "copy" }], level: [] };
+    expect(() => chartSpec({ ...roofline, roof }, curves)).toThrow("the roof copy must be positive and finite, got 0");
+    expect(() => chartSpec({ ...line, pointLabel: "weights" }, curves)).toThrow("labels of points need kind point");
+    expect(() => chartSpec({ ...roofline, pointLabel: "none" }, curves)).toThrow('has no column "none"');
+  });
+
   it("refuses a column that is not there, and guides on linear axes", () => {
     const wrong: Figure = { ...line, x: { field: "dept", label: "x" } };
     expect(() => chartSpec(wrong, curves)).toThrow('figure distance: table curves has no column "dept"');
@@ -383,6 +488,86 @@ describe("page", () => {
     expect(new Set(ids).size).toBe(ids.length);
     expect(html).toContain('id="figure-1-clip0"');
     expect(html).toContain('clip-path="url(#figure-2-clip0)"');
+  });
+});
+
+describe("page of a benchmark", () => {
+  const wide: Table = {
+    name: "peers",
+    description: "Times & <ratios>",
+    columns: [
+      { name: "peer", description: "library" },
+      { name: "median", unit: "ms", description: "of a step" },
+      { name: "reason", description: "why there is none" },
+      { name: "note", description: "longer text" },
+    ],
+    rows: [
+      { peer: "first", median: 1234.56, reason: null, note: "a sentence that is too long for a narrow cell" },
+      { peer: "<second>", median: null, reason: null, note: "" },
+    ],
+  };
+  const benchmark: RunRecord = {
+    ...record,
+    experiment: "bench",
+    status: "failed",
+    statusDetail: "kernels failed: no <reason>",
+    environment: { stamp: { adapter: "card <1>" }, cores: 2 },
+    tables: [curves, wide, { ...wide, name: "step-curves" }],
+    figures: [roofline, line],
+    sections: [
+      { name: "kernels", title: "Kernels", tables: ["curves"], figures: ["roofline"], notes: ["Not & ever."] },
+      { name: "peers", title: "Peers", tables: ["peers", "step-curves"], figures: ["distance"], notes: [] },
+    ],
+  };
+
+  it("has a section a suite with its figures, tables and notes, and links to no file", async () => {
+    const path = join(dir, "bench.html");
+    expect(await writeBenchmarkPage(path, benchmark)).toEqual([]);
+    const page = readFileSync(path, "utf8");
+    const [kernels, peers] = [page.indexOf('<section id="kernels">'), page.indexOf('<section id="peers">')];
+    expect(kernels).toBeGreaterThan(0);
+    expect(peers).toBeGreaterThan(kernels);
+    const between = page.slice(kernels, peers);
+    expect(between).toContain("<strong>Figure 1.</strong>");
+    expect(between).toContain('id="table-curves"');
+    expect(between).toContain("Not &amp; ever.");
+    expect(page.slice(peers)).toContain("<strong>Figure 2.</strong>");
+    expect(page.match(/<svg role=/g)).toHaveLength(2);
+    expect(page).toContain("card &lt;1&gt;");
+    expect(page).toContain("kernels failed: no &lt;reason&gt;");
+    const targets = [...page.matchAll(/href="([^"]+)"/g)].map((match) => match[1]!);
+    const ids = new Set([...page.matchAll(/ id="([^"]+)"/g)].map((match) => match[1]!));
+    expect(targets.length).toBeGreaterThan(1);
+    for (const target of targets) expect(ids).toContain(target.replace("#", ""));
+    expect(page).not.toMatch(/<script|<img|@import|url\((?!#)/);
+  });
+
+  it("aligns numbers right, wraps long text, leaves out empty columns and folds tables made for figures", () => {
+    const page = renderBenchmarkPage(benchmark, new Map());
+    const block = page.slice(
+      page.indexOf('id="table-peers"'),
+      page.indexOf('<details class="folded"><summary>step-curves'),
+    );
+    expect(block).toContain('<th scope="col" class="number" title="of a step">median<br><small>ms</small></th>');
+    expect(block).toContain('<td class="number">1235</td>');
+    expect(block).toContain('<td class="number"><span class="empty">–</span></td>');
+    expect(block).toContain('<td class="long">a sentence');
+    expect(block).toContain("&lt;second&gt;");
+    expect(block).not.toContain("reason");
+    expect(page).toContain("This figure could not be drawn");
+  });
+
+  it("draws what can be drawn, and reads back from its record", async () => {
+    const broken: RunRecord = {
+      ...benchmark,
+      figures: [{ ...roofline, x: { field: "nothing", label: "x", scale: "log" } }, line],
+    };
+    const problems = await writeBenchmarkPage(join(dir, "broken.html"), broken);
+    expect(problems).toEqual(['roofline is not drawn: figure roofline: table curves has no column "nothing"']);
+    expect(readFileSync(join(dir, "broken.html"), "utf8").match(/<svg role=/g)).toHaveLength(1);
+    const path = join(dir, "bench.json");
+    writeFileSync(path, JSON.stringify(benchmark));
+    expect(await readRecordFile(path)).toEqual(benchmark);
   });
 });
 

@@ -12,6 +12,7 @@ import { EXIT } from "../exit_code.ts";
 import { progressLine } from "../progress_line.ts";
 import { defaultDirectory, RunDirectory } from "../run_directory.ts";
 import { flatten, validate } from "../settings.ts";
+import { type Stop, stopOnSignal } from "../stop.ts";
 import { shellQuote, wantsColor, widthOf } from "../terminal.ts";
 
 export interface RunOptions {
@@ -49,13 +50,15 @@ export async function run(experiment: AnyExperiment, options: RunOptions): Promi
       `Earlier runs are kept; this one goes to ${path} (--resume continues the newest, --force replaces the first).\n`,
     );
   // Before the device is opened, and again when the directory is: a refusal should take no time and change nothing.
-  await RunDirectory.check(path, directoryOptions);
+  const before = await RunDirectory.check(path, directoryOptions);
 
-  const { gpu, notice } = await openNode({ adapter: options.adapter });
+  // A resumed run goes on with the layouts it began with, whatever was tuned since: bit for bit.
+  const tuning = mode.resume ? (before?.tuning ?? false) : undefined;
+  const { gpu, notice } = await openNode({ adapter: options.adapter, ...(tuning !== undefined && { tuning }) });
   if (notice !== undefined) process.stderr.write(`${notice}\n`);
   const stop = stopOnSignal();
   try {
-    const directory = await RunDirectory.open(path, directoryOptions);
+    const directory = await RunDirectory.open(path, { ...directoryOptions, tuning: gpu.profile.tuning });
     return await runInto(directory, experiment, config, gpu, options, stop);
   } finally {
     stop.release();
@@ -179,6 +182,9 @@ function exitCode(record: RunRecord, path: string, name: string, options: RunOpt
     case "out_of_memory":
       process.stderr.write(`error: out of device memory${detail}\n`);
       return EXIT.failure;
+    case "failed":
+      process.stderr.write(`error: the run failed${detail}\n`);
+      return EXIT.failure;
   }
 }
 
@@ -201,33 +207,4 @@ function settingsText(experiment: AnyExperiment, preset: string, config: unknown
     .filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(defaults.get(key)))
     .map(([key, value]) => ` --set ${shellQuote(`${key}=${Array.isArray(value) ? value.join(",") : value}`)}`)
     .join("");
-}
-
-interface Stop {
-  readonly signal: AbortSignal;
-  onFirst(listener: () => void): void;
-  release(): void;
-}
-
-/** The first SIGINT or SIGTERM aborts the signal, the second ends the process. */
-function stopOnSignal(): Stop {
-  const controller = new AbortController();
-  const { signal } = controller;
-  const handle = (name: NodeJS.Signals) => {
-    if (signal.aborted) process.exit(name === "SIGTERM" ? EXIT.terminated : EXIT.interrupted);
-    controller.abort();
-  };
-  process.on("SIGINT", handle);
-  process.on("SIGTERM", handle);
-  return {
-    signal,
-    onFirst(listener) {
-      if (signal.aborted) listener();
-      else signal.addEventListener("abort", listener, { once: true });
-    },
-    release() {
-      process.off("SIGINT", handle);
-      process.off("SIGTERM", handle);
-    },
-  };
 }

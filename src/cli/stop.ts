@@ -1,0 +1,31 @@
+/** Ctrl-C as a wish to end in order. */
+import { EXIT } from "./exit_code.ts";
+
+export interface Stop {
+  readonly signal: AbortSignal;
+  onFirst(listener: () => void): void;
+  release(): void;
+}
+
+/** The first SIGINT or SIGTERM aborts the signal, the second ends the process. */
+export function stopOnSignal(): Stop {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const handle = (name: NodeJS.Signals) => {
+    if (signal.aborted) process.exit(name === "SIGTERM" ? EXIT.terminated : EXIT.interrupted);
+    controller.abort();
+  };
+  process.on("SIGINT", handle);
+  process.on("SIGTERM", handle);
+  return {
+    signal,
+    onFirst(listener) {
+      if (signal.aborted) listener();
+      else signal.addEventListener("abort", listener, { once: true });
+    },
+    release() {
+      process.off("SIGINT", handle);
+      process.off("SIGTERM", handle);
+    },
+  };
+}
