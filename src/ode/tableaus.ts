@@ -1,39 +1,67 @@
-/** Explicit Runge–Kutta methods: y_{n+1} = y_n + dt Σ b_s v_s, v_s = f(y_n + dt Σ_{r<s} a_{s,r} v_r). */
-export interface Tableau {
-  readonly name: string;
-  readonly order: number;
-  /** Strictly lower triangular, one row a stage. */
-  readonly a: readonly (readonly number[])[];
-  readonly b: readonly number[];
-  /** Times of the stages, c_s = Σ_r a_{s,r}. */
-  readonly c: readonly number[];
-  /** b − b̂ of the embedded method: the error estimate is dt Σ e_s v_s. */
-  readonly error?: readonly number[];
-  /** Order of the lower of the pair, for step-size control. */
-  readonly errorOrder?: number;
-}
+import type { Method, MethodName } from "./method.ts";
+import { DOPRI5 } from "./methods/dopri5.ts";
+import { DOPRI8 } from "./methods/dopri8.ts";
+import { KVAERNO3, KVAERNO5 } from "./methods/kvaerno.ts";
+import { BOSH3, EULER, HEUN, MIDPOINT, RALSTON, RK4, RK38 } from "./methods/low_order.ts";
+import { RODAS4 } from "./methods/rodas4.ts";
+import { RODAS5P } from "./methods/rodas5p.ts";
+import { ROSENBROCK23 } from "./methods/rosenbrock23.ts";
+import { LEAPFROG, REVERSIBLE_HEUN } from "./methods/structure.ts";
+import { TSIT5 } from "./methods/tsit5.ts";
+import { VERN7 } from "./methods/vern7.ts";
 
-export const EULER: Tableau = { name: "euler", order: 1, a: [[]], b: [1], c: [0] };
-
-/** Heun's method of order 2 (explicit trapezoidal rule). */
-export const HEUN: Tableau = { name: "heun", order: 2, a: [[], [1]], b: [1 / 2, 1 / 2], c: [0, 1] };
-
-/** The classical method of order 4 (Kutta 1901). */
-export const RK4: Tableau = {
-  name: "rk4",
-  order: 4,
-  a: [[], [1 / 2], [0, 1 / 2], [0, 0, 1]],
-  b: [1 / 6, 1 / 3, 1 / 3, 1 / 6],
-  c: [0, 1 / 2, 1 / 2, 1],
+export {
+  type EsdirkTableau,
+  type ExplicitInterpolant,
+  hermite,
+  type Interpolant,
+  METHOD_NAMES,
+  type Method,
+  type MethodName,
+  type ReversibleHeun,
+  type RosenbrockTableau,
+  type SymplecticMethod,
+  type Tableau,
+} from "./method.ts";
+export {
+  BOSH3,
+  DOPRI5,
+  DOPRI8,
+  EULER,
+  HEUN,
+  KVAERNO3,
+  KVAERNO5,
+  LEAPFROG,
+  MIDPOINT,
+  RALSTON,
+  REVERSIBLE_HEUN,
+  RK4,
+  RK38,
+  RODAS4,
+  RODAS5P,
+  ROSENBROCK23,
+  TSIT5,
+  VERN7,
 };
 
-/** Bogacki–Shampine 3(2) (Appl. Math. Lett. 2, 1989); its last stage is the first of the next step. */
-export const BOSH3: Tableau = {
-  name: "bosh3",
-  order: 3,
-  a: [[], [1 / 2], [0, 3 / 4], [2 / 9, 1 / 3, 4 / 9]],
-  b: [2 / 9, 1 / 3, 4 / 9, 0],
-  c: [0, 1 / 2, 3 / 4, 1],
-  error: [2 / 9 - 7 / 24, 1 / 3 - 1 / 4, 4 / 9 - 1 / 3, -1 / 8],
-  errorOrder: 2,
-};
+/** Every method by its name. */
+export const METHODS = {
+  euler: EULER,
+  heun: HEUN,
+  midpoint: MIDPOINT,
+  ralston: RALSTON,
+  rk4: RK4,
+  rk38: RK38,
+  bosh3: BOSH3,
+  dopri5: DOPRI5,
+  tsit5: TSIT5,
+  vern7: VERN7,
+  dopri8: DOPRI8,
+  rosenbrock23: ROSENBROCK23,
+  rodas4: RODAS4,
+  rodas5p: RODAS5P,
+  kvaerno3: KVAERNO3,
+  kvaerno5: KVAERNO5,
+  leapfrog: LEAPFROG,
+  "reversible-heun": REVERSIBLE_HEUN,
+} as const satisfies Record<MethodName, Method>;
