@@ -40,6 +40,7 @@ export type {
   Figure,
   RunRecord,
   RunStatus,
+  Section,
   Table,
   Verdict,
 } from "./experiment/record.ts";
@@ -77,3 +78,4 @@ export { normalTable, RandomStream } from "./model/random.ts";
 export { type DenseLayout, type DensePlan, type DensePlanOptions, planDense, stackBytes } from "./plan/dense.ts";
 export { DEFAULT_PROFILE, type DeviceProfile, SOFTWARE_PROFILE } from "./plan/device_profile.ts";
 export { KERNEL_NAMES, type KernelName } from "./plan/kernel_name.ts";
+export { type DenseChoice, shapeClass, type TunedChoice, type Tuning } from "./plan/tuning.ts";

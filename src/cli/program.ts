@@ -1,16 +1,20 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { ConfigError, DataError } from "../config/errors.ts";
+import { ConfigError, DataError, FieldError } from "../config/errors.ts";
 import { PRESETS } from "../experiment/experiment.ts";
 import { DeviceError, KernelError } from "../gpu/errors.ts";
 import { ADAPTER_CHOICES } from "../gpu/node_adapter.ts";
+import { type BenchOptions, SUITES } from "./bench_settings.ts";
 import { type AnyExperiment, chooseExperiment } from "./choose.ts";
+import { bench } from "./commands/bench.ts";
 import { type DoctorOptions, doctor } from "./commands/doctor.ts";
 import { listText } from "./commands/list.ts";
 import { type PlanOptions, PROFILES, planText } from "./commands/plan.ts";
 import { type RunOptions, run } from "./commands/run.ts";
+import { type TuneCommandOptions, tuneCommand } from "./commands/tune.ts";
 import { EXIT } from "./exit_code.ts";
 import { suggestion } from "./nearest.ts";
 import { packageFacts } from "./package_facts.ts";
+import { addSolve } from "./solve_command.ts";
 import { widthOf } from "./terminal.ts";
 
 /**
@@ -33,6 +37,7 @@ export async function main(argv: readonly string[], experiments: readonly AnyExp
 
 /** Commander leaves out `set` when no `--set` is given. */
 type Unlisted<T extends { set: readonly string[] }> = Omit<T, "set"> & Partial<Pick<T, "set">>;
+type Unshaped<T extends { shape: readonly string[] }> = Omit<T, "shape"> & Partial<Pick<T, "shape">>;
 
 function buildProgram(experiments: readonly AnyExperiment[], done: (code: number) => void): Command {
   const print = (text: string) => process.stdout.write(`${text}\n`);
@@ -46,7 +51,10 @@ function buildProgram(experiments: readonly AnyExperiment[], done: (code: number
       "change a field of the preset, e.g. rate=0.1 or depths=16,64; repeatable",
     ).argParser((value: string, before: readonly string[] = []) => [...before, value]);
   const adapter = () =>
-    new Option("--adapter <kind>", "device: auto, hardware, software, lavapipe or swiftshader; auto takes hardware if there is any")
+    new Option(
+      "--adapter <kind>",
+      "device: auto, hardware, software, lavapipe or swiftshader; auto takes hardware if there is any",
+    )
       .default("auto", "auto")
       .argParser(oneOf(ADAPTER_CHOICES));
   const example = names[0] ?? "EXPERIMENT";
@@ -65,6 +73,8 @@ ${examples([
   [`deeplimit plan ${example} --preset paper`, "memory and work, without a GPU"],
   [`deeplimit run ${example} --preset smoke`, `into runs/${example}-smoke`],
   [`deeplimit run ${example} --resume`, "continue after Ctrl-C"],
+  ["deeplimit solve lorenz --t1 10", "an ODE, or many thousands of them"],
+  ["deeplimit bench --quick", "how fast is this machine?"],
   ["deeplimit doctor", "is there a usable device?"],
 ])}
 
@@ -125,6 +135,98 @@ Examples:
       done(await run(chooseExperiment(experiments, name), { set: [], ...options }));
     });
 
+  addSolve(program, adapter, done);
+
+  const measuring = [
+    "suite",
+    "depth",
+    "width",
+    "batch",
+    "peers",
+    "peerDepth",
+    "rounds",
+    "steps",
+    "python",
+    "quick",
+    "out",
+  ];
+  program
+    .command("bench")
+    .description("measure this device, its kernels and training steps, and other libraries")
+    .option("--suite <list>", `of ${Object.keys(SUITES).join(", ")} (default: all)`)
+    .option("--depth <list>", "depths of the training step, e.g. 64,1024")
+    .option("--width <list>", "widths of the training step")
+    .option("--batch <list>", "batches of the training step")
+    .option("--peers <list>", "NAME[:ADAPTER][@MAXDEPTH], e.g. pytorch,tfjs-webgpu@1024")
+    .option("--peer-depth <list>", "depths of the step that peers take")
+    .option("--rounds <n>", "times that all peers take turns")
+    .option("--steps <n>", "timed steps of a size, and of a peer in a round")
+    .option("--python <path>", "Python of the peers that need one")
+    .addOption(adapter())
+    .option("--quick", "tiny sizes, few samples: a first look, not to be quoted")
+    .option("--json", "print JSON")
+    .option("--out <name>", "NAME.json and NAME.html (default: after device and date)")
+    .addOption(
+      new Option(
+        "--compare <files...>",
+        "how two records differ: BEFORE.json AFTER.json; nothing is measured",
+      ).conflicts(measuring),
+    )
+    .option("--fail-on-regression", "with --compare: exit code 1 when something became slower")
+    .addHelpText(
+      "after",
+      `
+Files go into bench/results within the repository, otherwise into the current
+directory. Ctrl-C stops after the current suite and writes what there is.
+Peers need the repository and \`npm ci --prefix bench/peers\`.
+
+Examples:
+  deeplimit bench --quick
+  deeplimit bench --suite ceilings,kernels --adapter hardware
+  deeplimit bench --suite peers --peers deeplimit,pytorch --peer-depth 64,1024
+  deeplimit bench --compare BEFORE.json AFTER.json --fail-on-regression`,
+    )
+    .action(async (options: BenchOptions) => {
+      done(await bench(options));
+    });
+
+  program
+    .command("tune")
+    .description("measure which layouts of layers are fastest on this device, and keep them")
+    .addOption(
+      new Option(
+        "--shape <q=…,m=…,n=…>",
+        "width, hidden units and rows; repeatable (default: those of the experiments)",
+      ).argParser((value: string, before: readonly string[] = []) => [...before, value]),
+    )
+    .addOption(
+      new Option("--depth <L>", "layers of the network measured, fewer where a step would be long").default(
+        "256",
+        "256",
+      ),
+    )
+    .addOption(new Option("--rounds <n>", "times that all candidates take turns").default("5", "5"))
+    .addOption(adapter())
+    .option("--dry-run", "list what would be measured")
+    .addOption(new Option("--reset", "forget what was kept for this device").conflicts(["shape", "dryRun"]))
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+A choice is kept only if it was faster than the plan's own in every round.
+Runs that begin later take it; a resumed run keeps what it began with.
+It is kept in $XDG_CACHE_HOME/deeplimit/tuning.json (else ~/.cache) for this
+device, driver and version. DEEPLIMIT_TUNING=off: every plan takes its own.
+
+Examples:
+  deeplimit tune
+  deeplimit tune --shape q=16,m=32,n=100 --shape q=256,m=256,n=1024
+  deeplimit tune --dry-run`,
+    )
+    .action(async (options: Unshaped<TuneCommandOptions>) => {
+      done(await tuneCommand(experiments, { shape: [], ...options }));
+    });
+
   program
     .command("doctor")
     .description("show the device, why others were refused, and test it")
@@ -157,12 +259,14 @@ function report(error: unknown): number {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
   // Without a command the help has been printed, and says enough.
   if (error instanceof CommanderError && error.code === "commander.help") return EXIT.usage;
-  const usage = error instanceof CommanderError || error instanceof ConfigError;
+  const usage = error instanceof CommanderError || error instanceof ConfigError || error instanceof FieldError;
   const known = usage || error instanceof DataError || error instanceof DeviceError;
   const message = error instanceof Error ? error.message : String(error);
   // Commander puts "(Did you mean …?)" on a line of its own.
   const text = message.replace(/^error: /, "");
-  const line = error instanceof CommanderError ? text.replace(/\s*\n\s*/g, " ") : text.split("\n")[0]!;
+  // A field's text is shown with the place of the error.
+  const whole = error instanceof FieldError;
+  const line = error instanceof CommanderError ? text.replace(/\s*\n\s*/g, " ") : whole ? text : text.split("\n")[0]!;
   const prefix = known || error instanceof KernelError ? "" : "internal error: ";
   const debug = process.env.DEEPLIMIT_DEBUG === "1";
   const missing = error instanceof CommanderError && error.code === "commander.missingArgument";

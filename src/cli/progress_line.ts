@@ -17,6 +17,7 @@ export interface ProgressLine {
 export function progressLine(
   stream: NodeJS.WriteStream,
   now: () => number = () => performance.now() / 1000,
+  unit = "layer-steps",
 ): ProgressLine {
   const rate = new Rate();
   if (stream.isTTY !== true) {
@@ -27,7 +28,7 @@ export function progressLine(
         rate.add(time, progress.done);
         if (time - last < LINE_SECONDS) return;
         last = time;
-        stream.write(`${describe(progress, rate.perSecond())}\n`);
+        stream.write(`${describe(progress, rate.perSecond(), Infinity, unit)}\n`);
       },
       stop() {},
     };
@@ -43,7 +44,7 @@ export function progressLine(
         current === undefined
           ? ""
           : // One column stays free: a full line would wrap on some terminals.
-            `${cliProgress.Format.BarFormat(params.progress, options)} ${describe(current, rate.perSecond(), (stream.columns ?? 80) - BAR_WIDTH - 2)}`,
+            `${cliProgress.Format.BarFormat(params.progress, options)} ${describe(current, rate.perSecond(), (stream.columns ?? 80) - BAR_WIDTH - 2, unit)}`,
     },
     cliProgress.Presets.shades_classic,
   );
@@ -65,7 +66,12 @@ export function progressLine(
  * ` 42 %  3 min 20 s left  gelu L=256 seed 1  loss 0.31  1.2e6 layer-steps/s` in at most `width` characters: the rate loses its unit first,
  * then the label its end.
  */
-export function describe(progress: Progress, perSecond: number | undefined, width = Infinity): string {
+export function describe(
+  progress: Progress,
+  perSecond: number | undefined,
+  width = Infinity,
+  unit = "layer-steps",
+): string {
   const { done, total, loss, label } = progress;
   const share = total > 0 ? Math.min(1, done / total) : 0;
   const before = [`${String(Math.floor(100 * share)).padStart(3)} %`];
@@ -74,7 +80,7 @@ export function describe(progress: Progress, perSecond: number | undefined, widt
   if (perSecond !== undefined && perSecond > 0) {
     if (done < total) before.push(`${formatSeconds((total - done) / perSecond)} left`);
     const rate = perSecond >= 1e4 ? perSecond.toExponential(1).replace("e+", "e") : Number(perSecond.toPrecision(2));
-    const full = [...before, label, ...after, `${rate} layer-steps/s`].join("  ");
+    const full = [...before, label, ...after, `${rate} ${unit}/s`].join("  ");
     if ([...full].length <= width) return full;
     after.push(`${rate}/s`);
   }

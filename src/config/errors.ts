@@ -10,6 +10,39 @@ export class ConfigError extends Error {
   }
 }
 
+/** A place in a text: line and column from 1, and how many characters it takes. */
+export interface SourcePlace {
+  readonly line: number;
+  readonly column: number;
+  readonly length: number;
+}
+
+/** The user's shader text cannot be used: where, which rule, the line itself with a caret. The command line exits with 2. */
+export class FieldError extends Error {
+  override readonly name = "FieldError";
+  constructor(
+    /** Name of the field, or of its file. */
+    readonly field: string,
+    readonly rule: string,
+    source = "",
+    readonly place?: SourcePlace,
+  ) {
+    super(
+      place === undefined
+        ? `${field}: ${rule}`
+        : `${field}:${place.line}:${place.column}: ${rule}\n${excerpt(source, place)}`,
+    );
+  }
+}
+
+function excerpt(source: string, { line, column, length }: SourcePlace): string {
+  const number = `${line}`.padStart(5);
+  // One column a character: a tab would move the caret.
+  const text = (source.split("\n")[line - 1] ?? "").replaceAll(/[\t\r]/g, " ");
+  const carets = "^".repeat(Math.max(1, Math.min(length, text.length - column + 1)));
+  return `${number} | ${text.trimEnd()}\n${" ".repeat(number.length)} | ${" ".repeat(column - 1)}${carets}`;
+}
+
 /** Data on disk that cannot be used: missing, malformed, truncated or foreign. The command line exits with 1. */
 export class DataError extends Error {
   override readonly name = "DataError";

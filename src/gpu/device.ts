@@ -1,8 +1,9 @@
 import type { DeviceProfile } from "../plan/device_profile.ts";
 import type { KernelName } from "../plan/kernel_name.ts";
+import type { Tuning } from "../plan/tuning.ts";
 import { DeviceError } from "./errors.ts";
 import { compileKernel, type Kernel } from "./kernel.ts";
-import type { Constants } from "./specialise.ts";
+import type { Constants, ShaderPart } from "./specialise.ts";
 
 /** A GPU buffer with its label, size and an identity for caches. */
 export interface Tensor {
@@ -51,7 +52,7 @@ const WANTED_LIMITS = [
 export class Gpu {
   readonly device: GPUDevice;
   readonly facts: AdapterFacts;
-  readonly profile: DeviceProfile;
+  #profile: DeviceProfile;
   readonly timestamps: boolean;
   readonly features: readonly string[];
 
@@ -76,7 +77,7 @@ export class Gpu {
     this.features = [...device.features].sort();
     this.timestamps = device.features.has("timestamp-query");
     const { limits } = device;
-    this.profile = {
+    this.#profile = {
       kind: facts.software ? "software" : "hardware",
       subgroups: device.features.has("subgroups") && options.withoutSubgroups !== true,
       subgroupSize: options.adapter.info.subgroupMinSize || 4,
@@ -99,14 +100,14 @@ export class Gpu {
   }
 
   /**
-   * Requests a device with the adapter's own limits, and subgroups and timestamp queries where offered.
+   * Requests a device with the adapter's own limits, and subgroups, timestamp queries and half precision where offered.
    * @throws DeviceError `unsupported` when the adapter refuses a device.
    */
   static async open(options: OpenOptions): Promise<Gpu> {
     const { adapter } = options;
     const requiredLimits: Record<string, number> = {};
     for (const name of WANTED_LIMITS) requiredLimits[name] = adapter.limits[name];
-    const wanted: GPUFeatureName[] = ["subgroups", "timestamp-query"];
+    const wanted: GPUFeatureName[] = ["subgroups", "timestamp-query", "shader-f16"];
     const requiredFeatures = wanted.filter((feature) => adapter.features.has(feature));
     let device: GPUDevice;
     try {
@@ -127,6 +128,16 @@ export class Gpu {
     return new Gpu(device, facts, options);
   }
 
+  /** What plans are made for. */
+  get profile(): DeviceProfile {
+    return this.#profile;
+  }
+
+  /** From now on plans take these measured choices, as `deeplimit tune` or an earlier session found them. */
+  useTuning(tuning: Tuning): void {
+    this.#profile = { ...this.#profile, tuning };
+  }
+
   /** One line that says which adapter this is. */
   get name(): string {
     const { facts } = this;
@@ -134,12 +145,12 @@ export class Gpu {
     return facts.software ? `${name} (software, ${facts.via})` : `${name} (${facts.via})`;
   }
 
-  /** Compiles a kernel variant, or returns the one compiled earlier. */
-  kernel(name: KernelName, constants: Constants = {}): Promise<Kernel> {
-    const key = `${name} ${JSON.stringify(Object.entries(constants).sort())}`;
+  /** Compiles a kernel variant, with functions of `part` in place of its own, or returns the one compiled earlier. */
+  kernel(name: KernelName, constants: Constants = {}, part?: ShaderPart): Promise<Kernel> {
+    const key = `${name} ${JSON.stringify(Object.entries(constants).sort())} ${part?.source ?? ""}`;
     let kernel = this.#kernels.get(key);
     if (!kernel) {
-      kernel = compileKernel(this.device, name, constants);
+      kernel = compileKernel(this.device, name, constants, part);
       this.#kernels.set(key, kernel);
     }
     return kernel;

@@ -1,7 +1,7 @@
 import type { KernelName } from "../plan/kernel_name.ts";
 import { KernelError } from "./errors.ts";
 import { SHADERS } from "./shaders.generated.ts";
-import { type Constants, specialise } from "./specialise.ts";
+import { type Constants, type ShaderPart, specialise } from "./specialise.ts";
 
 export type Access = "read" | "read_write" | "uniform";
 
@@ -31,9 +31,14 @@ let nextId = 1;
 const COMPUTE = 4; // GPUShaderStage.COMPUTE
 
 /** @throws KernelError with the compiler's message and the numbered source; any such error is a bug of this library. */
-export async function compileKernel(device: GPUDevice, name: KernelName, constants: Constants): Promise<Kernel> {
+export async function compileKernel(
+  device: GPUDevice,
+  name: KernelName,
+  constants: Constants,
+  part?: ShaderPart,
+): Promise<Kernel> {
   const facts = CATALOG[name];
-  const code = specialise(facts.source, constants);
+  const code = specialise(facts.source, constants, part);
   // What does not compile is thrown below; in a scope it does not count as a failure of the device.
   device.pushErrorScope("validation");
   const module = device.createShaderModule({ label: name, code });

@@ -7,16 +7,22 @@
  * multiply-add, SwiftShader 5.0, 2026-11), while constant indices become registers.
  */
 
-export type Constants = Readonly<Record<string, number | boolean>>;
+export type Constants = Readonly<Record<string, number | boolean | readonly number[]>>;
+
+/** WGSL text whose functions take the place of those of a shader that are named `replaces`; what else it declares is added. */
+export interface ShaderPart {
+  readonly source: string;
+  readonly replaces: readonly string[];
+}
 
 const CONST_LINE = /^([ \t]*const[ \t]+([A-Za-z_]\w*)[ \t]*(?::[ \t]*\w+[ \t]*)?=[ \t]*)([^;]+);/gm;
 
 /**
- * Sets `const` declarations by name and writes out the marked loops.
+ * Sets `const` declarations by name and writes out the marked loops. `part` comes last and as it is.
  * @throws Error when a name in `constants` is not declared by the shader, or a marked loop has bounds that are not
  * integer expressions of constants.
  */
-export function specialise(source: string, constants: Constants): string {
+export function specialise(source: string, constants: Constants, part?: ShaderPart): string {
   const unknown = new Set(Object.keys(constants));
   const values = new Map<string, number>();
   const text = source.replace(CONST_LINE, (line, head: string, name: string, value: string) => {
@@ -30,7 +36,22 @@ export function specialise(source: string, constants: Constants): string {
     return line;
   });
   if (unknown.size > 0) throw new Error(`shader declares no constant named ${[...unknown].join(", ")}`);
-  return unroll(text, values);
+  const unrolled = unroll(text, values);
+  return part ? `${withoutFunctions(unrolled, part)}\n${part.source}` : unrolled;
+}
+
+/** The shader without those functions named in `part.replaces` that the part declares. */
+function withoutFunctions(text: string, { source, replaces }: ShaderPart): string {
+  const code = source.replace(/\/\/[^\n]*/g, "");
+  let rest = text;
+  for (const name of replaces) {
+    const declaration = new RegExp(`\\bfn\\s+${name}\\s*\\(`);
+    const match = declaration.exec(rest);
+    if (!match || !declaration.test(code)) continue;
+    const body = rest.indexOf("{", match.index);
+    rest = rest.slice(0, match.index) + rest.slice(closingBrace(rest, body + 1) + 1);
+  }
+  return rest;
 }
 
 function remember(values: Map<string, number>, name: string, expression: string): void {
@@ -38,9 +59,14 @@ function remember(values: Map<string, number>, name: string, expression: string)
   if (value !== undefined) values.set(name, value);
 }
 
-/** The new value written with the type suffix of the old one: 4u stays unsigned, 1.0 stays a float. */
-function literalLike(old: string, value: number | boolean): string {
+/** The new value written with the type suffix of the old one: 4u stays unsigned, 1.0 stays a float; arrays take any length. */
+function literalLike(old: string, value: number | boolean | readonly number[]): string {
   if (typeof value === "boolean") return String(value);
+  if (typeof value !== "number") {
+    const type = /^array<\s*(\w+)\s*,/.exec(old)?.[1];
+    if (type === undefined) throw new Error(`a list cannot take the place of ${old}`);
+    return `array<${type}, ${value.length}>(${value.join(", ")})`;
+  }
   if (/^(0x[0-9a-fA-F]+|\d+)u$/.test(old)) return `${value}u`;
   if (/[.ef]/.test(old) && Number.isInteger(value)) return `${value}.0`;
   return String(value);

@@ -1,6 +1,15 @@
 /** Every kernel: file stem under `shaders/` = catalog key = pipeline label = timestamp label = bench row. */
 export const KERNEL_NAMES = [
+  "ceiling/barrier",
+  "ceiling/copy",
+  "ceiling/empty",
+  "ceiling/gather",
+  "ceiling/latency",
+  "ceiling/multiply_add",
+  "ceiling/multiply_add_half",
+  "ceiling/read",
   "dense/matmul",
+  "dense/matmul_tiled",
   "dense/rows_forward",
   "dense/rows_adjoint",
   "dense/tile_forward",
@@ -17,6 +26,14 @@ export const KERNEL_NAMES = [
   "metric/sum",
   "metric/sum_squares",
   "metric/summary",
+  "ode/evaluate",
+  "ode/explicit",
+  "ode/explicit_fixed",
+  "ode/histogram",
+  "ode/moments",
+  "ode/moments_join",
+  "ode/start",
+  "ode/tally",
   "random/normal",
 ] as const;
 export type KernelName = (typeof KERNEL_NAMES)[number];

@@ -1,0 +1,144 @@
+import { z } from "zod";
+
+/** Methods of the ensemble solver, by the names of their tableaus. */
+export const SOLVE_METHODS = [
+  "euler",
+  "heun",
+  "midpoint",
+  "ralston",
+  "rk4",
+  "rk38",
+  "bosh3",
+  "dopri5",
+  "tsit5",
+  "vern7",
+  "dopri8",
+] as const;
+export type SolveMethod = (typeof SOLVE_METHODS)[number];
+
+export const SOLVE_CONTROLLERS = ["diffrax-i", "diffrax-pi", "arkode-pid", "sciml-i", "sciml-pi"] as const;
+export const SOLVE_NORMS = ["rms", "max"] as const;
+
+/** Components of a state and parameters of a right-hand side that an invocation can hold. */
+export const MOST_COMPONENTS = 64;
+/** Steps of a fixed length: step numbers are exact in float32 up to here. */
+export const MOST_FIXED_STEPS = 16_777_216;
+
+const positive = z.number().positive();
+const numbers = z.union([z.array(z.number()), z.instanceof(Float32Array)]);
+
+/**
+ * A right-hand side in WGSL: `fn vector_field(t: f32, y: State, p: Params) -> State` with `State = array<f32, dimension>`
+ * and `Params = array<f32, parameters>`; optional `fn event_value(t: f32, y: State, p: Params) -> f32`. Helper functions,
+ * constants and structs may stand beside them; no bindings, entry points or module variables.
+ */
+export const fieldSchema = z.strictObject({
+  name: z.string().min(1),
+  dimension: z.int().min(1).max(MOST_COMPONENTS),
+  parameters: z
+    .union([z.int().min(0).max(MOST_COMPONENTS), z.array(z.string()).max(MOST_COMPONENTS)])
+    .describe("their names, or how many there are"),
+  source: z.string().min(1),
+});
+export type UserField = z.infer<typeof fieldSchema>;
+
+export const adaptiveStepsSchema = z.strictObject({
+  kind: z.literal("adaptive"),
+  rtol: z.number().min(0).default(1e-6),
+  atol: z
+    .union([z.number().min(0), z.array(z.number().min(0)).min(1)])
+    .default(1e-6)
+    .describe("one number, or one a component"),
+  controller: z.enum(SOLVE_CONTROLLERS).default("diffrax-i"),
+  norm: z.enum(SOLVE_NORMS).default("rms").describe("of the scaled error over the components"),
+  initialStep: positive.optional().describe("default: the rule of Hairer, Nørsett and Wanner"),
+  minStep: z.number().min(0).default(0).describe("0: only a step that does not change t is too short"),
+  maxStep: positive.optional(),
+  maxSteps: z.int().min(0).max(2_000_000_000).default(100_000).describe("accepted and rejected steps of a trajectory"),
+});
+
+/** Steps of equal length from t0, the last one shorter where `dt` does not divide the span. */
+export const fixedStepsSchema = z
+  .strictObject({
+    kind: z.literal("fixed"),
+    dt: positive.optional(),
+    count: z.int().min(1).max(MOST_FIXED_STEPS).optional(),
+  })
+  .refine(({ dt, count }) => (dt === undefined) !== (count === undefined), {
+    path: ["dt"],
+    message: "must be given, or count, and not both",
+  });
+
+export const stepsSchema = z.discriminatedUnion("kind", [adaptiveStepsSchema, fixedStepsSchema]);
+
+export const saveSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("end") }),
+  z.strictObject({
+    kind: z.literal("grid"),
+    times: z
+      .union([numbers, z.array(numbers)])
+      .describe("of every trajectory, or one list a trajectory; from t0 to t1"),
+  }),
+  z.strictObject({
+    kind: z.literal("steps"),
+    every: z.int().min(1).default(1).describe("after every n-th accepted step"),
+    capacity: z.int().min(1).optional().describe("saved points a trajectory; default: all of a fixed count, else 256"),
+  }),
+  z
+    .strictObject({ kind: z.literal("statistics") })
+    .describe("minimum, maximum, mean and variance over the time of each component"),
+]);
+
+export const eventSchema = z.strictObject({
+  terminal: z.boolean().default(true).describe("the trajectory ends at the crossing number `count`"),
+  direction: z
+    .union([z.literal(-1), z.literal(0), z.literal(1)])
+    .default(0)
+    .describe("crossings that count: 1 from negative to positive as the solve proceeds, -1 the other way, 0 both"),
+  count: z.int().min(1).default(1),
+  maximum: z.int().min(1).default(1).describe("crossings recorded a trajectory; all are counted"),
+});
+
+export const ensembleSchema = z
+  .strictObject({
+    method: z.enum(SOLVE_METHODS).default("tsit5"),
+    steps: stepsSchema.default(adaptiveStepsSchema.parse({ kind: "adaptive" })),
+    save: saveSchema.default({ kind: "end" }),
+    event: eventSchema.optional(),
+    chunk: z
+      .strictObject({
+        milliseconds: positive.default(100).describe("time budget of a dispatch"),
+        steps: z.int().min(1).optional().describe("step attempts of a dispatch, instead of the time budget"),
+      })
+      .default({ milliseconds: 100 }),
+  })
+  .refine(({ method, steps }) => steps.kind === "fixed" || !["euler", "rk4", "rk38"].includes(method), {
+    path: ["method"],
+    message: "must have an embedded method for adaptive steps",
+  });
+export type EnsembleConfig = z.infer<typeof ensembleSchema>;
+/** What a caller writes: every field with a default may be left out. */
+export type EnsembleInput = z.input<typeof ensembleSchema>;
+export type StepsConfig = EnsembleConfig["steps"];
+export type SaveConfig = EnsembleConfig["save"];
+
+/** Reductions over the trajectories of an ensemble; of its final states, or of every time of a common save grid. */
+export const reductionSchema = z
+  .discriminatedUnion("kind", [
+    z.strictObject({
+      kind: z.enum(["mean", "variance", "minimum", "maximum"]),
+      of: z.enum(["states", "saved"]).default("states"),
+    }),
+    z.strictObject({
+      kind: z.literal("histogram"),
+      of: z.enum(["states", "saved"]).default("states"),
+      bins: z.int().min(1).max(65_536),
+      low: z.number(),
+      high: z.number(),
+    }),
+  ])
+  .refine((reduction) => reduction.kind !== "histogram" || reduction.low < reduction.high, {
+    path: ["high"],
+    message: "must be above low",
+  });
+export type Reduction = z.input<typeof reductionSchema>;
