@@ -1,13 +1,15 @@
 // y[i, j] = EPILOGUE(alpha · Σ_k a[i, k] b[k, j])   a: [rows, inner], b: [inner, columns], y: [rows, columns], each with row and column strides
-// An invocation makes a 4 × 4 block of y in registers, in increasing k; no workgroup memory (caches serve the reuse).
+// An invocation makes a BLOCK_M × BLOCK_N block of y in registers, in increasing k; no workgroup memory (caches serve the reuse).
 // EPILOGUE 0: store. 1: store σ. 2: store σ, and σ' in `second`. 3: times `second`. 4: y at `from_at` + sum, compensated in `second`.
-// Host guarantees: `second` has y's strides and offset 0; ranges cover the strided extents.
+// Host guarantees: BLOCK_N % 4 == 0; `second` has y's strides and offset 0; ranges cover the strided extents.
 import package::common::activation::activation;
 import package::common::activation::activation_pair;
 import package::common::two_sum::two_sum_error;
 
 const EPILOGUE = 0u;
-const BLOCK = 4u;
+const BLOCK_M = 4u;
+const BLOCK_N = 4u;
+const COLUMNS4 = BLOCK_N / 4u;
 const WORKGROUP_X = 8u;
 const WORKGROUP_Y = 4u;
 
@@ -36,30 +38,56 @@ struct Params {
 
 @compute @workgroup_size(WORKGROUP_X, WORKGROUP_Y)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i0 = id.y * BLOCK;
-  let j0 = id.x * BLOCK;
+  let i0 = id.y * BLOCK_M;
+  let j0 = id.x * BLOCK_N;
   if (i0 >= params.rows || j0 >= params.columns) {
     return;
   }
   // Rows and columns beyond the edge repeat the last one and are not stored.
-  let i = min(vec4u(i0) + vec4u(0u, 1u, 2u, 3u), vec4u(params.rows - 1u)) * params.a_row;
-  let j = min(vec4u(j0) + vec4u(0u, 1u, 2u, 3u), vec4u(params.columns - 1u)) * params.b_column;
-  var sum = mat4x4f();
-  for (var k = 0u; k < params.inner; k++) {
-    let ak = params.a_at + k * params.a_column;
-    let bk = params.b_at + k * params.b_row;
-    let b_k = vec4f(b[j.x + bk], b[j.y + bk], b[j.z + bk], b[j.w + bk]);
-    sum[0] += a[i.x + ak] * b_k;
-    sum[1] += a[i.y + ak] * b_k;
-    sum[2] += a[i.z + ak] * b_k;
-    sum[3] += a[i.w + ak] * b_k;
+  var a_at = array<u32, BLOCK_M>();
+  var b_at = array<vec4u, COLUMNS4>();
+  var sum = array<vec4f, BLOCK_M * COLUMNS4>();
+  //@unroll
+  for (var r = 0u; r < BLOCK_M; r++) {
+    a_at[r] = params.a_at + min(i0 + r, params.rows - 1u) * params.a_row;
   }
   //@unroll
-  for (var r = 0u; r < BLOCK; r++) {
+  for (var c = 0u; c < COLUMNS4; c++) {
+    let j = min(vec4u(j0 + 4u * c) + vec4u(0u, 1u, 2u, 3u), vec4u(params.columns - 1u));
+    b_at[c] = vec4u(params.b_at) + j * params.b_column;
+  }
+  // Copied here: in the loop each read of a uniform costs 30 instructions of bounds checks (SwiftShader, 2026-11).
+  let inner = params.inner;
+  let a_column = params.a_column;
+  let b_row = params.b_row;
+  for (var k = 0u; k < inner; k++) {
+    let ak = k * a_column;
+    let bk = k * b_row;
+    var b_k = array<vec4f, COLUMNS4>();
     //@unroll
-    for (var c = 0u; c < BLOCK; c++) {
-      if (i0 + r < params.rows && j0 + c < params.columns) {
-        store((i0 + r) * params.y_row + (j0 + c) * params.y_column, params.alpha * sum[r][c]);
+    for (var c = 0u; c < COLUMNS4; c++) {
+      let at = b_at[c] + bk;
+      b_k[c] = vec4f(b[at.x], b[at.y], b[at.z], b[at.w]);
+    }
+    //@unroll
+    for (var r = 0u; r < BLOCK_M; r++) {
+      let a_k = a[a_at[r] + ak];
+      //@unroll
+      for (var c = 0u; c < COLUMNS4; c++) {
+        sum[r * COLUMNS4 + c] += a_k * b_k[c];
+      }
+    }
+  }
+  // Not unrolled, which would compile the epilogue once for each result; a copy, so that the sums stay in registers.
+  var results = sum;
+  for (var n = 0u; n < BLOCK_M * COLUMNS4; n++) {
+    let i = i0 + n / COLUMNS4;
+    let j = j0 + 4u * (n % COLUMNS4);
+    let result = params.alpha * results[n];
+    //@unroll
+    for (var c = 0u; c < 4u; c++) {
+      if (i < params.rows && j + c < params.columns) {
+        store(i * params.y_row + (j + c) * params.y_column, result[c]);
       }
     }
   }

@@ -1,6 +1,7 @@
 // y[at + k] = min(1, bound / (factor · ‖gradient_k‖)): what projects the right-hand side of layer k on the ball of radius `bound`
-// One workgroup a layer: each invocation takes a stride, the first adds them in order.
-// Host guarantees: gradient: [layers, 4 · layer4].
+// LANES invocations share a layer: each sums a stride, the first one their sums; 1 needs no barrier and does a layer alone.
+// Host guarantees: gradient: [layers, 4 · layer4]; LANES divides WORKGROUP.
+const LANES = 32u;
 const WORKGROUP = 32u;
 
 struct Params {
@@ -23,22 +24,32 @@ fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  for (var k = group.x; k < params.layers; k += groups.x) {
+  let layers = params.layers;
+  let layer4 = params.layer4;
+  let lane = local % LANES;
+  for (var first = group.x * (WORKGROUP / LANES); first < layers; first += groups.x * (WORKGROUP / LANES)) {
+    // Beyond the last layer it is repeated and not stored.
+    let k = first + local / LANES;
+    let layer_at = min(k, layers - 1u) * layer4;
     var total = 0.0;
-    for (var i = local; i < params.layer4; i += WORKGROUP) {
-      let g = gradient[k * params.layer4 + i];
+    for (var i = lane; i < layer4; i += LANES) {
+      let g = gradient[layer_at + i];
       total += dot(g, g);
     }
-    sums[local] = total;
-    workgroupBarrier();
-    if (local == 0u) {
-      var sum = 0.0;
-      for (var i = 0u; i < WORKGROUP; i++) {
-        sum += sums[i];
+    if (LANES > 1u) {
+      sums[local] = total;
+      workgroupBarrier();
+      if (lane == 0u) {
+        total = 0.0;
+        for (var i = 0u; i < LANES; i++) {
+          total += sums[local + i];
+        }
       }
-      let norm = params.factor * sqrt(sum);
+      workgroupBarrier();
+    }
+    if (lane == 0u && k < layers) {
+      let norm = params.factor * sqrt(total);
       y[params.at + k] = select(1.0, params.bound / norm, norm > params.bound);
     }
-    workgroupBarrier();
   }
 }

@@ -1,13 +1,17 @@
 // y[k] = (‖W_{k+1} − W_k‖², ‖V_{k+1} − V_k‖², ‖W_k‖², ‖V_k‖²), squared Frobenius norms; the differences of the last layer are 0.
-// One workgroup a layer. The difference of the changes is added to the difference of the initial values, so that tied layers lose nothing.
-// Host guarantees: a layer is `layer4` vec4 of units (W_j, V_·j) of `unit4`; initial has `initial4` vec4, repeated.
+// LANES invocations share a layer: each sums a stride, the first one their sums; 1 needs no barrier and does a layer alone.
+// The difference of the changes is added to the difference of the initial values, so that tied layers lose nothing.
+// Host guarantees: a layer is `layer4` vec4 of units (W_j, V_·j) of 2·HALF4; `initial` has a layer (TIED) or all; LANES divides WORKGROUP.
+import package::common::remainder::remainder;
+
+const LANES = 32u;
+const TIED = true;
+const HALF4 = 4u;
 const WORKGROUP = 32u;
 
 struct Params {
   depth: u32,
   layer4: u32,
-  unit4: u32,
-  initial4: u32,
 }
 
 @group(0) @binding(0) var<storage, read> initial: array<vec4f>;
@@ -23,38 +27,48 @@ fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  for (var k = group.x; k < params.depth; k += groups.x) {
+  let depth = params.depth;
+  let layer4 = params.layer4;
+  let lane = local % LANES;
+  for (var first = group.x * (WORKGROUP / LANES); first < depth; first += groups.x * (WORKGROUP / LANES)) {
+    // Beyond the last layer it is repeated: no difference to itself, and not stored.
+    let k = first + local / LANES;
+    let at = min(k, depth - 1u) * layer4;
+    let next_at = min(k + 1u, depth - 1u) * layer4;
     var w_difference = 0.0;
     var v_difference = 0.0;
     var w_norm = 0.0;
     var v_norm = 0.0;
-    for (var i = local; i < params.layer4; i += WORKGROUP) {
-      let here = k * params.layer4 + i;
-      let start = initial[here % params.initial4];
-      let moved = change[here];
+    for (var i = lane; i < layer4; i += LANES) {
+      let moved = change[at + i];
+      let start = initial[select(at, 0u, TIED) + i];
       let value = start + moved;
-      var difference = vec4f();
-      if (k + 1u < params.depth) {
-        let next = here + params.layer4;
-        difference = (initial[next % params.initial4] - start) + (change[next] - moved);
+      var difference = change[next_at + i] - moved;
+      if (!TIED) {
+        difference += initial[next_at + i] - start;
       }
       let squared = dot(difference, difference);
       let norm = dot(value, value);
-      let is_w = (i % params.unit4) < (params.unit4 / 2u);
+      let is_w = remainder(i, 2u * HALF4) < HALF4;
       w_difference += select(0.0, squared, is_w);
       v_difference += select(squared, 0.0, is_w);
       w_norm += select(0.0, norm, is_w);
       v_norm += select(norm, 0.0, is_w);
     }
-    sums[local] = vec4f(w_difference, v_difference, w_norm, v_norm);
-    workgroupBarrier();
-    if (local == 0u) {
-      var total = vec4f();
-      for (var i = 0u; i < WORKGROUP; i++) {
-        total += sums[i];
+    var total = vec4f(w_difference, v_difference, w_norm, v_norm);
+    if (LANES > 1u) {
+      sums[local] = total;
+      workgroupBarrier();
+      if (lane == 0u) {
+        total = vec4f();
+        for (var i = 0u; i < LANES; i++) {
+          total += sums[local + i];
+        }
       }
+      workgroupBarrier();
+    }
+    if (lane == 0u && k < depth) {
       y[k] = total;
     }
-    workgroupBarrier();
   }
 }

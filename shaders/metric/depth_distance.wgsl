@@ -1,16 +1,21 @@
 // y[i] = (‖W_k − W'_j‖², ‖V_k − V'_j‖², 0, 0) between a stack of depth L and a reference of depth L' at the same place in depth.
 // INDEXING 0 (interpolation of the paper's eq. 8): i = j over the reference, k = ⌊j (L−1)/(L'−1)⌋.  1 (the paper's code): i = k over the stack, j = ⌊k L'/L⌋.
-// One workgroup an index. Host guarantees: equal layer shapes; (L−1)(L'−1) and L·L' below 2³².
+// LANES invocations share an index: each sums a stride, the first one their sums; 1 needs no barrier and does an index alone.
+// Host guarantees: layers of `layer4` vec4 of units (W_j, V_·j) of 2·HALF4; (L−1)(L'−1) and L·L' below 2³²; LANES divides WORKGROUP;
+//   initial values are `initial_layer4` and `reference_initial_layer4` vec4 from layer to layer: layer4, or 0 where they are tied.
+import package::common::remainder::remainder;
+
 const INDEXING = 0u;
+const LANES = 32u;
+const HALF4 = 4u;
 const WORKGROUP = 32u;
 
 struct Params {
   depth: u32,
   reference_depth: u32,
   layer4: u32,
-  unit4: u32,
-  initial4: u32,
-  reference_initial4: u32,
+  initial_layer4: u32,
+  reference_initial_layer4: u32,
 }
 
 @group(0) @binding(0) var<storage, read> initial: array<vec4f>;
@@ -28,36 +33,49 @@ fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
 ) {
-  let count = select(params.depth, params.reference_depth, INDEXING == 0u);
-  for (var i = group.x; i < count; i += groups.x) {
-    var k = i;
-    var j = i;
+  let depth = params.depth;
+  let reference_depth = params.reference_depth;
+  let layer4 = params.layer4;
+  let count = select(depth, reference_depth, INDEXING == 0u);
+  let lane = local % LANES;
+  for (var first = group.x * (WORKGROUP / LANES); first < count; first += groups.x * (WORKGROUP / LANES)) {
+    // Beyond the last index it is repeated and not stored.
+    let i = first + local / LANES;
+    var k = min(i, count - 1u);
+    var j = k;
     if (INDEXING == 0u) {
-      k = (i * (params.depth - 1u)) / max(params.reference_depth - 1u, 1u);
+      k = (j * (depth - 1u)) / max(reference_depth - 1u, 1u);
     } else {
-      j = (i * params.reference_depth) / params.depth;
+      j = (k * reference_depth) / depth;
     }
+    let change_at = k * layer4;
+    let reference_at = j * layer4;
+    let initial_at = k * params.initial_layer4;
+    let reference_initial_at = j * params.reference_initial_layer4;
     var w_sum = 0.0;
     var v_sum = 0.0;
-    for (var e = local; e < params.layer4; e += WORKGROUP) {
-      let here = k * params.layer4 + e;
-      let there = j * params.layer4 + e;
-      let difference = (initial[here % params.initial4] - reference_initial[there % params.reference_initial4])
-        + (change[here] - reference_change[there]);
+    for (var e = lane; e < layer4; e += LANES) {
+      let difference = (initial[initial_at + e] - reference_initial[reference_initial_at + e])
+        + (change[change_at + e] - reference_change[reference_at + e]);
       let squared = dot(difference, difference);
-      let is_w = (e % params.unit4) < (params.unit4 / 2u);
+      let is_w = remainder(e, 2u * HALF4) < HALF4;
       w_sum += select(0.0, squared, is_w);
       v_sum += select(squared, 0.0, is_w);
     }
-    sums[local] = vec2f(w_sum, v_sum);
-    workgroupBarrier();
-    if (local == 0u) {
-      var total = vec2f();
-      for (var n = 0u; n < WORKGROUP; n++) {
-        total += sums[n];
+    var total = vec2f(w_sum, v_sum);
+    if (LANES > 1u) {
+      sums[local] = total;
+      workgroupBarrier();
+      if (lane == 0u) {
+        total = vec2f();
+        for (var n = 0u; n < LANES; n++) {
+          total += sums[local + n];
+        }
       }
+      workgroupBarrier();
+    }
+    if (lane == 0u && i < count) {
       y[i] = vec4f(total, 0.0, 0.0);
     }
-    workgroupBarrier();
   }
 }

@@ -7,7 +7,7 @@ import type { DensePass, GradientPart } from "../model/dense_pass.ts";
 import type { DenseStack, GroupName, ParameterGroup } from "../model/dense_stack.ts";
 import { BOSH3, EULER, HEUN, RK4, type Tableau } from "../ode/tableaus.ts";
 import { ceilTo } from "../plan/dense.ts";
-import { layerGrid, REDUCE_GROUPS, vectorGrid } from "../plan/grids.ts";
+import { layerSums, REDUCE_GROUPS, vectorGrid } from "../plan/grids.ts";
 
 export type FlowStatus = "running" | "done" | "diverged" | "cancelled";
 
@@ -140,7 +140,12 @@ export class GradientFlow {
       }
     } else wanted.combine = gpu.kernel("flow/combine", clipNorm);
     if (TABLEAUS[config.method].b.length > 1 || clipNorm.CLIP_NORM) wanted.gradient = gpu.kernel("flow/gradient");
-    if (clipNorm.CLIP_NORM) wanted.normScale = gpu.kernel("flow/norm_scale");
+    if (clipNorm.CLIP_NORM)
+      for (const { name, floats } of Object.values(stack.groups)) {
+        const layers = name === "Z" ? stack.shape.depth : 1;
+        const { lanes } = layerSums(layers, floats / layers / 4, gpu.profile);
+        wanted[`normScale${name}`] = gpu.kernel("flow/norm_scale", { LANES: lanes });
+      }
     if (config.method === "adaptive") {
       wanted.stageError = gpu.kernel("flow/stage_error", clipNorm);
       wanted.sum = gpu.kernel("metric/sum");
@@ -431,8 +436,9 @@ export class GradientFlow {
     if (clip.kind !== "norm") return;
     for (const group of this.#trained) {
       const layers = this.#layers(group);
+      const layer4 = group.floats / layers / 4;
       this.recorder.dispatch(
-        this.#kernels.normScale!,
+        this.#kernels[`normScale${group.name}`]!,
         {
           gradient: {
             tensor: this.#gradients.get(group.name)!,
@@ -441,8 +447,8 @@ export class GradientFlow {
           },
           y: this.#normScales.get(group.name)!,
         },
-        { layers, layer4: group.floats / layers / 4, at: stage * layers, factor: group.factor, bound: clip.bound },
-        layerGrid(layers),
+        { layers, layer4, at: stage * layers, factor: group.factor, bound: clip.bound },
+        layerSums(layers, layer4, this.#gpu.profile).grid,
       );
     }
   }

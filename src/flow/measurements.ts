@@ -3,7 +3,7 @@ import type { Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { DensePass } from "../model/dense_pass.ts";
 import type { DenseStack, GroupName } from "../model/dense_stack.ts";
-import { layerGrid, REDUCE_GROUPS, vectorGrid } from "../plan/grids.ts";
+import { layerSums, REDUCE_GROUPS, vectorGrid } from "../plan/grids.ts";
 
 /** Frobenius norms along depth of one of the two weight families. */
 export interface DepthNorms {
@@ -39,7 +39,7 @@ export interface GradientNorms {
   readonly plRatio: number;
 }
 
-type MetricKernels = Record<"difference" | "summary" | "sum" | "squares" | "gradient" | Indexing, Kernel>;
+type MetricKernels = Record<"difference" | "summary" | "sum" | "squares" | "gradient", Kernel>;
 
 /** Numbers of a stack at its current state, computed on the device; only scalars come back. */
 export class Measurements {
@@ -60,32 +60,32 @@ export class Measurements {
 
   static async create(stack: DenseStack): Promise<Measurements> {
     const { gpu } = stack;
+    const { floats, initialFloats } = stack.groups.Z;
+    const { lanes } = layerSums(stack.shape.depth, floats / stack.shape.depth / 4, gpu.profile);
     return new Measurements(stack, {
-      difference: await gpu.kernel("metric/depth_difference"),
+      difference: await gpu.kernel("metric/depth_difference", {
+        LANES: lanes,
+        TIED: initialFloats < floats,
+        HALF4: stack.widthPadded / 4,
+      }),
       summary: await gpu.kernel("metric/summary"),
       sum: await gpu.kernel("metric/sum"),
       squares: await gpu.kernel("metric/sum_squares"),
       gradient: await gpu.kernel("flow/gradient"),
-      interpolation: await gpu.kernel("metric/depth_distance", { INDEXING: 0 }),
-      code: await gpu.kernel("metric/depth_distance", { INDEXING: 1 }),
     });
   }
 
   /** Differences between neighbouring layers and norms, of W and V. */
   async depth(recorder: Recorder): Promise<{ W: DepthNorms; V: DepthNorms }> {
-    const { shape, groups } = this.#stack;
+    const { shape, groups, gpu } = this.#stack;
     const { depth } = shape;
     const Z = groups.Z;
+    const layer4 = Z.floats / depth / 4;
     recorder.dispatch(
       this.#kernels.difference,
       { initial: Z.initial, change: Z.change, y: this.#layers },
-      {
-        depth,
-        layer4: Z.floats / depth / 4,
-        unit4: Z.floats / depth / shape.hidden / 4,
-        initial4: Z.initialFloats / 4,
-      },
-      layerGrid(depth),
+      { depth, layer4 },
+      layerSums(depth, layer4, gpu.profile).grid,
     );
     const [largest, sums, squares] = await this.#summarise(recorder, depth);
     const family = (i: 0 | 1): DepthNorms => ({
@@ -112,8 +112,15 @@ export class Measurements {
     }
     const Z = groups.Z;
     const other = reference.groups.Z;
+    const layer4 = Z.floats / shape.depth / 4;
+    const { lanes, grid } = layerSums(count, layer4, gpu.profile);
+    const kernel = await gpu.kernel("metric/depth_distance", {
+      INDEXING: INDEXINGS.indexOf(indexing),
+      LANES: lanes,
+      HALF4: this.#stack.widthPadded / 4,
+    });
     recorder.dispatch(
-      this.#kernels[indexing],
+      kernel,
       {
         initial: Z.initial,
         change: Z.change,
@@ -124,12 +131,11 @@ export class Measurements {
       {
         depth: shape.depth,
         reference_depth: reference.shape.depth,
-        layer4: Z.floats / shape.depth / 4,
-        unit4: Z.floats / shape.depth / shape.hidden / 4,
-        initial4: Z.initialFloats / 4,
-        reference_initial4: other.initialFloats / 4,
+        layer4,
+        initial_layer4: Z.initialFloats < Z.floats ? 0 : layer4,
+        reference_initial_layer4: other.initialFloats < other.floats ? 0 : layer4,
       },
-      layerGrid(count),
+      grid,
     );
     const [largest, , squares] = await this.#summarise(recorder, count);
     const family = (i: 0 | 1): DepthDistance => ({ l2: Math.sqrt(squares[i]! / count), sup: largest[i]! });

@@ -24,6 +24,8 @@ interface Case {
   readonly offset?: number;
   readonly gap?: number;
   readonly epilogue?: 0 | 1 | 2 | 3 | 4;
+  /** Side of an invocation's block, default 4. */
+  readonly block?: 8;
 }
 
 // Defaults, every size of the block of 4 ± 1 and of the workgroup, primes, and pairs of the options.
@@ -40,7 +42,11 @@ const CASES: readonly Case[] = [
     { rows: 17, columns: 3, inner: 8, epilogue, aTransposed: true, gap: 3 },
     { rows: 4, columns: 33, inner: 1, epilogue, bTransposed: true, offset: 5 },
     { rows: 9, columns: 8, inner: 29, epilogue, yTransposed: true, offset: 64, gap: 1 },
+    { rows: 7, columns: 65, inner: 13, epilogue, block: 8, aTransposed: true, gap: 2 },
   ]),
+  { rows: 8, columns: 8, inner: 3, block: 8 },
+  { rows: 33, columns: 67, inner: 31, block: 8, bTransposed: true, offset: 3 },
+  { rows: 41, columns: 9, inner: 17, block: 8, aTransposed: true, bTransposed: true, yTransposed: true },
 ];
 
 /** A matrix inside a larger array of poison, and the function that finds its elements. */
@@ -72,7 +78,7 @@ function matrix(
 }
 
 describe.each(CASES)("%o", (options) => {
-  const { rows, columns, inner, offset = 0, gap = 0, epilogue = 0 } = options;
+  const { rows, columns, inner, offset = 0, gap = 0, epilogue = 0, block = 4 } = options;
 
   test("equals float64", async () => {
     const stream = new RandomStream(rows * 10_007 + columns * 101 + inner, "matmul");
@@ -96,7 +102,7 @@ describe.each(CASES)("%o", (options) => {
     const result = await runKernel(
       gpu,
       "dense/matmul",
-      epilogue === 0 ? { EPILOGUE: 0 } : { EPILOGUE: epilogue, ACTIVATION },
+      { EPILOGUE: epilogue, ...(epilogue !== 0 && { ACTIVATION }), BLOCK_M: block, BLOCK_N: block },
       { a: a.data, b: b.data, y: y.data, second: second.data },
       ["y", "second"],
       {
@@ -115,7 +121,7 @@ describe.each(CASES)("%o", (options) => {
         from_at: offset,
         alpha,
       },
-      [Math.ceil(columns / 32), Math.ceil(rows / 16)],
+      [Math.ceil(columns / (8 * block)), Math.ceil(rows / (4 * block))],
     );
     for (let i = 0; i < rows; i++)
       for (let j = 0; j < columns; j++) {

@@ -43,24 +43,27 @@ const expectClose = (actual: number, expected: number, relative: number) =>
 describe("metric/depth_difference and metric/summary", () => {
   // Tied with tiny changes is the case of the paper: the differences are far below the rounding of the weights.
   test.each([
-    { depth: 1, width: 4, hidden: 2, tied: true, size: 1 },
-    { depth: 2, width: 3, hidden: 5, tied: true, size: 1e-7 },
-    { depth: 33, width: 5, hidden: 3, tied: true, size: 1e-7 },
-    { depth: 33, width: 16, hidden: 17, tied: false, size: 1 },
-  ])("%o", async ({ depth, width, hidden, tied, size }) => {
+    { depth: 1, width: 4, hidden: 2, tied: true, size: 1, lanes: 32 },
+    { depth: 2, width: 3, hidden: 5, tied: true, size: 1e-7, lanes: 1 },
+    { depth: 33, width: 5, hidden: 3, tied: true, size: 1e-7, lanes: 32 },
+    { depth: 33, width: 9, hidden: 3, tied: true, size: 1e-7, lanes: 8 },
+    { depth: 33, width: 16, hidden: 17, tied: false, size: 1, lanes: 32 },
+    { depth: 71, width: 16, hidden: 17, tied: false, size: 1, lanes: 1 },
+  ])("%o", async ({ depth, width, hidden, tied, size, lanes }) => {
     const stack = layers("stack", depth, width, hidden, tied, size);
     const layer = stack.unit * hidden;
     const { y } = await runKernel(
       gpu,
       "metric/depth_difference",
-      {},
+      { LANES: lanes, TIED: tied, HALF4: stack.unit / 8 },
       { initial: stack.initial, change: stack.change, y: poisoned(4 * depth) },
       ["y"],
-      { depth, layer4: layer / 4, unit4: stack.unit / 4, initial4: stack.initial.length / 4 },
-      [Math.min(depth, 7)],
+      { depth, layer4: layer / 4 },
+      // Fewer workgroups than layers need, so that they stride.
+      [Math.min(Math.ceil((depth * lanes) / 32), lanes === 1 ? 2 : 7)],
     );
-    // A squared norm of `layer` terms: two roundings a term and the sum of the terms.
-    const relative = EPSILON * (layer / 32 + 32 + 8);
+    // A squared norm of `layer` terms: roundings of a vec4 of terms, the sum of an invocation and that of the invocations.
+    const relative = EPSILON * (layer / 4 / lanes + lanes + 16);
     const square = (z: Float64Array, k: number, j?: number) =>
       squaredDistance(z, k, stack.elements, j === undefined ? undefined : { z, j });
     for (let k = 0; k < depth; k++) {
@@ -105,15 +108,10 @@ describe("metric/depth_difference and metric/summary", () => {
     const { y } = await runKernel(
       gpu,
       "metric/depth_difference",
-      {},
+      { TIED: true, HALF4: stack.unit / 8 },
       { initial: stack.initial, change: stack.change, y: poisoned(16) },
       ["y"],
-      {
-        depth: 4,
-        layer4: (stack.unit * 5) / 4,
-        unit4: stack.unit / 4,
-        initial4: stack.initial.length / 4,
-      },
+      { depth: 4, layer4: (stack.unit * 5) / 4 },
       [4],
     );
     for (let k = 0; k < 4; k++) expect([...y.slice(4 * k, 4 * k + 2)]).toEqual([0, 0]);
@@ -138,10 +136,11 @@ describe("metric/depth_distance", () => {
     const other = layers("reference", reference, width, hidden, depth % 2 === 0, 0.1);
     const layer = stack.unit * hidden;
     const count = indexing === 0 ? reference : depth;
+    const lanes = count % 2 === 0 ? 1 : 32;
     const { y } = await runKernel(
       gpu,
       "metric/depth_distance",
-      { INDEXING: indexing },
+      { INDEXING: indexing, LANES: lanes, HALF4: stack.unit / 8 },
       {
         initial: stack.initial,
         change: stack.change,
@@ -154,13 +153,12 @@ describe("metric/depth_distance", () => {
         depth,
         reference_depth: reference,
         layer4: layer / 4,
-        unit4: stack.unit / 4,
-        initial4: stack.initial.length / 4,
-        reference_initial4: other.initial.length / 4,
+        initial_layer4: stack.initial.length === layer ? 0 : layer / 4,
+        reference_initial_layer4: other.initial.length === layer ? 0 : layer / 4,
       },
-      [Math.min(count, 5)],
+      [lanes === 1 ? 1 : Math.min(count, 5)],
     );
-    const relative = EPSILON * (layer / 32 + 32 + 16);
+    const relative = EPSILON * (layer / 4 / lanes + lanes + 24);
     for (let i = 0; i < count; i++) {
       const { k, j } = matchedLayers(indexing === 0 ? "interpolation" : "code", depth, reference, i);
       const distance = (a: Float64Array, z: Float64Array) => squaredDistance(a, k, stack.elements, { z, j });
@@ -199,25 +197,29 @@ test.each([4, 124, 128, 132, 4000])("metric/sum_squares of %d numbers", async (c
   expect([partial[0], partial[1], partial[8], partial[9]]).toEqual([...poisoned(4)]);
 });
 
-test("flow/norm_scale projects each layer on the ball", async () => {
-  const [layerCount, layer, at] = [5, 4 * 37, 2];
-  const gradient = normal("gradient", layerCount * layer).map((value, i) => value * 10 ** -Math.floor(i / layer));
-  gradient.fill(0, 4 * layer); // a layer with gradient zero keeps scale 1
+test.each([
+  [32, 5],
+  [8, 9],
+  [1, 70],
+])("flow/norm_scale projects each layer on the ball, %d invocations a layer", async (lanes, layerCount) => {
+  const [layer, at] = [4 * 37, 2];
+  const gradient = normal("gradient", layerCount * layer).map((value, i) => value * 10 ** -(Math.floor(i / layer) % 5));
+  gradient.fill(0, 4 * layer, 5 * layer); // a layer with gradient zero keeps scale 1
   const { y } = await runKernel(
     gpu,
     "flow/norm_scale",
-    {},
+    { LANES: lanes },
     { gradient, y: poisoned(layerCount + 4) },
     ["y"],
     { layers: layerCount, layer4: layer / 4, at, factor: 3, bound: 2 },
     [2],
   );
   for (let k = 0; k < layerCount; k++) {
-    expectClose(y[at + k], normScaleOf(gradient, k, layer, 3, 2), EPSILON * 50);
+    expectClose(y[at + k], normScaleOf(gradient, k, layer, 3, 2), EPSILON * ((layer / 4 / lanes + lanes) / 2 + 12));
   }
   expect(y[at]).toBeLessThan(1);
   expect(y[at + 4]).toBe(1);
-  expect([y[0], y[1], y[7], y[8]]).toEqual([...poisoned(4)]);
+  expect([...y.slice(0, at), ...y.slice(at + layerCount)]).toEqual([...poisoned(4)]);
 });
 
 describe.each([false, true])("Runge–Kutta stages, norm clip %s", (clipNorm) => {

@@ -30,6 +30,12 @@ describe("the tile chosen", () => {
 
   test("no barriers on a software adapter, and nothing that the device has no room for", () => {
     expect(planMatmul(shapeOf(4096, 4096), SOFTWARE_PROFILE).variant).toBe("registers");
+    const constants = (rows: number, columns: number) =>
+      planMatmul(shapeOf(rows, columns), SOFTWARE_PROFILE).kernel.constants;
+    // Large blocks only where they leave work for every core.
+    expect(constants(256, 256)).toEqual({ BLOCK_M: 8, BLOCK_N: 8 });
+    expect(constants(100, 16)).toEqual({ BLOCK_M: 4, BLOCK_N: 4 });
+    expect(constants(32, 128)).toEqual({ BLOCK_M: 4, BLOCK_N: 4 });
     const small = { ...DEFAULT_PROFILE, maxInvocations: 128 };
     expect(planMatmul(shapeOf(65_536, 4096), small).variant).toBe("medium");
     const tiny = { ...DEFAULT_PROFILE, maxWorkgroupStorageBytes: 4096 };
@@ -49,6 +55,16 @@ test("every tile fits the limits that all devices have, and the promises of its 
       expect(((TK * extent) / 4) % workgroup).toBe(0);
     }
     expect([4, 8]).toContain(TK / 4);
+  }
+});
+
+test("the grid of large blocks covers every result once", () => {
+  for (const [rows, columns] of [
+    [256, 256],
+    [131, 1025],
+  ] as const) {
+    const [x, y] = planMatmul(shapeOf(rows, columns), SOFTWARE_PROFILE).kernel.grid;
+    expect([x, y]).toEqual([Math.ceil(columns / 64), Math.ceil(rows / 32)]);
   }
 });
 

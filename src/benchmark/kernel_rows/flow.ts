@@ -2,7 +2,7 @@ import { OPTIMISERS } from "../../config/flow.ts";
 import { BOSH3, RK4 } from "../../ode/tableaus.ts";
 import { type DensePlan, planDense } from "../../plan/dense.ts";
 import type { DeviceProfile } from "../../plan/device_profile.ts";
-import { layerGrid, REDUCE_GROUPS, vectorGrid } from "../../plan/grids.ts";
+import { layerSums, REDUCE_GROUPS, vectorGrid } from "../../plan/grids.ts";
 import { combineWork, gradientWork, normScaleWork, stageErrorWork, updateWork } from "../../plan/work.ts";
 import {
   errorSquare,
@@ -179,28 +179,29 @@ function gradientRow({ plan, profile, count, text }: Numbers): KernelRow {
   };
 }
 
-function normScaleRow({ depth, layer, count, text }: Numbers): KernelRow {
+function normScaleRow({ profile, depth, layer, count, text }: Numbers): KernelRow {
   return {
     kernel: "flow/norm_scale",
     shape: text,
     work: normScaleWork(depth, layer),
     prepare: () => {
       const gradient = normal("gradient", count);
+      const { lanes, grid } = layerSums(depth, layer / 4, profile);
       // Half of the layers are inside the ball.
       const bound = depth * Math.sqrt(layer);
       return {
-        variant: "",
-        constants: {},
+        variant: `LANES ${lanes}`,
+        constants: { LANES: lanes },
         tensors: { gradient, y: depth },
         params: { layers: depth, layer4: layer / 4, at: 0, factor: depth, bound },
-        grid: layerGrid(depth),
+        grid,
         expected: () => [
           {
             output: "y",
             take: (y) => y.subarray(0, depth),
             values: Array.from({ length: depth }, (_, k) => normScale(gradient, k, layer, depth, bound)),
-            // A sum of squares over 32 invocations and their sum, half of it under the root; quotient and factor.
-            tolerance: EPSILON * (layer / 32 / 2 + 32 + 8),
+            // A sum of squares over the invocations and their sum, half of it under the root; quotient and factor.
+            tolerance: EPSILON * ((layer / 4 / lanes + lanes) / 2 + 12),
           },
         ],
       };

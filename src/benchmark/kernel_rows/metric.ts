@@ -2,7 +2,7 @@ import { INDEXINGS, type Indexing } from "../../flow/measurements.ts";
 import { packLayers } from "../../model/dense_stack.ts";
 import { paddedWidth } from "../../plan/dense.ts";
 import type { DeviceProfile } from "../../plan/device_profile.ts";
-import { layerGrid, REDUCE_GROUPS } from "../../plan/grids.ts";
+import { layerSums, REDUCE_GROUPS } from "../../plan/grids.ts";
 import { depthDifferenceWork, depthDistanceWork, summaryWork, sumSquaresWork, sumWork } from "../../plan/work.ts";
 import { matchedLayers, normSummary, squaredDistance } from "../../reference/metrics.ts";
 import { sizedSum } from "../../reference/sums.ts";
@@ -41,14 +41,14 @@ function layers(stream: string, depth: number, profile: DeviceProfile) {
     V: whole(v0, dv),
     elements,
     layer4: (shape.hidden * half) / 2,
-    unit4: half / 2,
+    half4: half / 4,
   };
 }
 
 type Layers = ReturnType<typeof layers>;
 
-/** Squares of numbers of a layer: their roundings and those of the sum. */
-const layerRelative = (layer4: number) => EPSILON * ((4 * layer4) / WORKGROUP + WORKGROUP + 16);
+/** Squares of numbers of a layer summed by so many invocations: their roundings and those of the sums. */
+const layerRelative = (layer4: number, lanes: number) => EPSILON * (layer4 / lanes + lanes + 24);
 
 function depthDifferenceRow(profile: DeviceProfile, depth: number): KernelRow {
   const { width, hidden } = paperShape(depth);
@@ -59,12 +59,13 @@ function depthDifferenceRow(profile: DeviceProfile, depth: number): KernelRow {
     work: depthDifferenceWork(depth, numbers, numbers),
     prepare: () => {
       const stack = layers("stack", depth, profile);
+      const { lanes, grid } = layerSums(depth, stack.layer4, profile);
       return {
-        variant: "",
-        constants: {},
+        variant: `LANES ${lanes}`,
+        constants: { LANES: lanes, TIED: true, HALF4: stack.half4 },
         tensors: { initial: stack.initial, change: stack.change, y: 4 * depth },
-        params: { depth, layer4: stack.layer4, unit4: stack.unit4, initial4: stack.layer4 },
-        grid: layerGrid(depth),
+        params: { depth, layer4: stack.layer4 },
+        grid,
         expected: () => {
           const values = Array.from({ length: depth }, (_, k) => {
             const square = (z: Float64Array) => squaredDistance(z, k, stack.elements);
@@ -72,7 +73,7 @@ function depthDifferenceRow(profile: DeviceProfile, depth: number): KernelRow {
               k === depth - 1 ? 0 : squaredDistance(z, k, stack.elements, { z, j: k + 1 });
             return [difference(stack.W), difference(stack.V), square(stack.W), square(stack.V)];
           }).flat();
-          const relative = layerRelative(stack.layer4);
+          const relative = layerRelative(stack.layer4, lanes);
           return [{ output: "y", values, tolerance: values.map((value) => relative * value) }];
         },
       };
@@ -86,13 +87,14 @@ function depthDistanceRows(profile: DeviceProfile, depth: number, referenceDepth
     pair ??= { stack: layers("stack", depth, profile), other: layers("reference", referenceDepth, profile) };
     return pair;
   };
-  return INDEXINGS.map((indexing) => depthDistanceRow(depth, referenceDepth, indexing, draw));
+  return INDEXINGS.map((indexing) => depthDistanceRow(depth, referenceDepth, indexing, profile, draw));
 }
 
 function depthDistanceRow(
   depth: number,
   referenceDepth: number,
   indexing: Indexing,
+  profile: DeviceProfile,
   draw: () => { stack: Layers; other: Layers },
 ): KernelRow {
   const { width, hidden } = paperShape(depth);
@@ -103,9 +105,10 @@ function depthDistanceRow(
     work: depthDistanceWork(count, depth, count, 2 * width * hidden),
     prepare: () => {
       const { stack, other } = draw();
+      const { lanes, grid } = layerSums(count, stack.layer4, profile);
       return {
-        variant: indexing,
-        constants: { INDEXING: INDEXINGS.indexOf(indexing) },
+        variant: `${indexing}, LANES ${lanes}`,
+        constants: { INDEXING: INDEXINGS.indexOf(indexing), LANES: lanes, HALF4: stack.half4 },
         tensors: {
           initial: stack.initial,
           change: stack.change,
@@ -117,18 +120,17 @@ function depthDistanceRow(
           depth,
           reference_depth: referenceDepth,
           layer4: stack.layer4,
-          unit4: stack.unit4,
-          initial4: stack.layer4,
-          reference_initial4: stack.layer4,
+          initial_layer4: 0,
+          reference_initial_layer4: 0,
         },
-        grid: layerGrid(count),
+        grid,
         expected: () => {
           const values = Array.from({ length: count }, (_, i) => {
             const { k, j } = matchedLayers(indexing, depth, referenceDepth, i);
             const distance = (a: Float64Array, z: Float64Array) => squaredDistance(a, k, stack.elements, { z, j });
             return [distance(stack.W, other.W), distance(stack.V, other.V), 0, 0];
           }).flat();
-          const relative = layerRelative(stack.layer4);
+          const relative = layerRelative(stack.layer4, lanes);
           return [{ output: "y", values, tolerance: values.map((value) => relative * value) }];
         },
       };
