@@ -10,7 +10,7 @@ export {
   LOSSES,
   type Loss,
 } from "./config/dense.ts";
-export { ConfigError, DataError } from "./config/errors.ts";
+export { ConfigError, DataError, FieldError, type SourcePlace } from "./config/errors.ts";
 export {
   clipSchema,
   FLOW_METHODS,
@@ -22,6 +22,18 @@ export {
   scheduleFactor,
   scheduleSchema,
 } from "./config/flow.ts";
+export {
+  type EnsembleConfig,
+  type EnsembleInput,
+  ensembleSchema,
+  type Reduction,
+  reductionSchema,
+  SOLVE_CONTROLLERS,
+  SOLVE_METHODS,
+  SOLVE_NORMS,
+  type SolveMethod,
+  type UserField,
+} from "./config/ode.ts";
 export {
   type CellStore,
   type Experiment,
@@ -75,7 +87,24 @@ export {
   type MapInitialisation,
 } from "./model/initialisation.ts";
 export { normalTable, RandomStream } from "./model/random.ts";
+export { checkDerivatives, type DerivativeCheck, type DerivativeFailure, requireDerivatives } from "./ode/check_vjp.ts";
+export { SOLVE_STATUSES, type SolveStatus } from "./ode/controllers.ts";
+export {
+  type EnsembleProblem,
+  type EnsembleRunOptions,
+  EnsembleSolve,
+  type EnsembleSummary,
+  type EventPoints,
+  type ReductionResult,
+  type SavedPoints,
+  type TimeStatistics,
+  type TrajectoryStatus,
+} from "./ode/ensemble.ts";
+export { evaluateField, type FieldPoints, type FieldValues } from "./ode/evaluate_field.ts";
+export { checkField, type FieldFunction, type FieldHeader, type FieldText, fieldHeader } from "./ode/field_source.ts";
+export { FIELD_NAMES, FIELDS, type FieldName, type Invariant, type VectorField } from "./ode/fields.ts";
 export { type DenseLayout, type DensePlan, type DensePlanOptions, planDense, stackBytes } from "./plan/dense.ts";
 export { DEFAULT_PROFILE, type DeviceProfile, SOFTWARE_PROFILE } from "./plan/device_profile.ts";
 export { KERNEL_NAMES, type KernelName } from "./plan/kernel_name.ts";
+export { type EnsemblePlan, type EnsembleRange, planEnsemble } from "./plan/ode.ts";
 export { type DenseChoice, shapeClass, type TunedChoice, type Tuning } from "./plan/tuning.ts";

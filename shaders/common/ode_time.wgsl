@@ -1,6 +1,6 @@
 // Time of adaptive steps: t + low with |low| below one unit of t, so that thousands of steps do not shift it; t1 is hit exactly.
 // A step that would leave less than 1 % of its length to t1 ends at t1.
-import package::common::ode_solve::{Mesh, mesh_time};
+import package::common::ode_solve::Mesh;
 
 const STRETCH = 1.01;
 
@@ -19,6 +19,10 @@ fn next_trial(t: f32, low: f32, h: f32, t1: f32, dt_min: f32) -> Trial {
 }
 
 // Fixed steps: number i begins at t0 + i dt, and the last ends at t1.
+fn mesh_time(mesh: Mesh, i: u32) -> f32 {
+  return mesh.t0 + f32(i) * mesh.dt;
+}
+
 fn mesh_trial(mesh: Mesh, i: u32, t1: f32) -> Trial {
   let t = mesh_time(mesh, i);
   let last = i + 1u == mesh.count;

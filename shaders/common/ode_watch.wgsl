@@ -1,7 +1,5 @@
 // What is looked at after an accepted explicit step: a zero crossing of event_value, located on the interpolant by bisection
 //   down to one unit of θ (23 halvings), and points to save. Order of the operations as in src/reference/ode.ts.
-// On the software adapter both sides of an `if` are executed, a loop that no lane enters is not (SwiftShader 5.0, 2026-11):
-// what is rare stands in loops of at most one trip.
 import package::common::ode_field::{DIM, State, event_value};
 import package::common::ode_explicit::{STAGES, TOTAL, END, Stages, explicit_extra_stages, explicit_interpolate};
 import package::common::ode_save::{
@@ -17,7 +15,6 @@ struct Taken {
   t: f32,
   h: f32,
   end: f32,
-  accepted: u32, // steps, with this one
 }
 
 struct Reached {
@@ -71,11 +68,11 @@ fn watch_step(
   let inside = due && (*watched).next_save != step.end && first_theta < 1.0;
   let extra = crossed || inside || SAVE == SAVE_STATISTICS;
   if (TOTAL > STAGES) {
-    for (var once = extra; once; once = false) {
+    if (extra) {
       explicit_extra_stages(step.t, step.h, y, y1, given.p, k);
     }
   }
-  for (var once = EVENT && crossed; once; once = false) {
+  if (EVENT && crossed) {
     var low = 0.0;
     var high = 1.0;
     for (var halving = 0u; halving < 23u; halving++) {
@@ -119,7 +116,9 @@ fn watch_step(
     }
   }
   if (SAVE == SAVE_STEPS) {
-    for (var once = step.accepted % params.every == 0u; once; once = false) {
+    (*watched).until_save--;
+    if ((*watched).until_save == 0u) {
+      (*watched).until_save = params.every;
       if ((*watched).saved < params.points) { save_point(given.index, (*watched).saved, t, value); }
       (*watched).saved++;
     }

@@ -9,11 +9,13 @@ import package::common::ode_controller::control;
 import package::common::ode_error::{scaled_norm, is_finite_state, is_infinite_or_nan};
 import package::common::ode_explicit::{FSAL, LAST, STAGES, TOTAL, END, Stages, explicit_step, explicit_error};
 import package::common::ode_save::{
-  SAVE, SAVE_GRID, SAVE_STATISTICS, Statistics, grid_time, load_statistics, store_statistics,
+  SAVE, SAVE_GRID, SAVE_STEPS, SAVE_STATISTICS, Statistics, grid_time, load_statistics, store_statistics,
+};
+import package::common::ode_rows::{
+  ADAPTIVE, load_given, load_mesh, load_pace, load_trajectory, load_watched, store_pace, store_trajectory, store_watched,
 };
 import package::common::ode_solve::{
-  ADAPTIVE, DONE, EVENT_OCCURRED, MAX_STEPS, DT_MIN, NON_FINITE, NOT_FINISHED, Mesh, Pace, Watched, params, load_given,
-  load_mesh, load_pace, load_trajectory, load_watched, store_pace, store_trajectory, store_watched,
+  DONE, EVENT_OCCURRED, MAX_STEPS, DT_MIN, NON_FINITE, NOT_FINISHED, Mesh, Pace, Watched, params,
 };
 import package::common::ode_time::{Trial, mesh_trial, next_trial, time_remainder};
 import package::common::ode_watch::{WATCHES, Taken, watch_step};
@@ -37,6 +39,7 @@ fn main(
   var statistics = Statistics();
   if (WATCHES) { watched = load_watched(index); }
   if (SAVE == SAVE_GRID) { watched.next_save = grid_time(index, watched.saved); }
+  if (SAVE == SAVE_STEPS) { watched.until_save = params.every - x.accepted % params.every; }
   if (SAVE == SAVE_STATISTICS) { statistics = load_statistics(index); }
   // Read once: a uniform costs as much as 30 operations in a loop on the software adapter.
   let max_steps = params.max_steps;
@@ -102,8 +105,8 @@ fn main(
       if (FSAL) { x.slope = k[LAST]; }
     }
     if (WATCHES) {
-      for (var once = accepted; once; once = false) {
-        let reached = watch_step(given, Taken(start, trial.h, trial.end, x.accepted), x.y, y1, &k, &watched, &statistics);
+      if (accepted) {
+        let reached = watch_step(given, Taken(start, trial.h, trial.end), x.y, y1, &k, &watched, &statistics);
         x.t = reached.t;
         x.y = reached.y;
         if (reached.stopped) { x.status = EVENT_OCCURRED; }

@@ -8,10 +8,10 @@ import package::common::ode_error::{scaled_norm, is_infinite_or_nan};
 import package::common::ode_save::{
   SAVE, SAVE_GRID, SAVE_STATISTICS, Statistics, grid_points, grid_time, save_point, store_statistics,
 };
-import package::common::ode_solve::{
-  ADAPTIVE, DONE, NOT_FINISHED, Given, Trajectory, params, load_given, load_pace, load_trajectory, load_watched, store_pace,
-  store_trajectory, store_watched,
+import package::common::ode_rows::{
+  ADAPTIVE, load_given, load_pace, load_trajectory, load_watched, store_pace, store_trajectory, store_watched,
 };
+import package::common::ode_solve::{DONE, NOT_FINISHED, Given, Trajectory, params};
 
 const WORKGROUP = 64;
 const EVENT = false;

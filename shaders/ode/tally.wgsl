@@ -1,7 +1,7 @@
 // Counts the trajectories of every status, sums their accepted and rejected steps, and lists those that are not finished.
 // totals: 8 counts by status, then low and high words of the two sums. One invocation takes TAKES neighbours, and adds what it found
 //   with integer atomics: the sums are the same in any order, the list has neighbours next to each other.
-// Host promises: totals are 0; rows of `state` as at common/ode_solve; rejected_row is 0 where no step is ever rejected.
+// Host promises: totals are 0; rows of `state` as at common/ode_rows; rejected_row is 0 where no step is ever rejected.
 
 const WORKGROUP = 64u;
 const TAKES = 16u;
@@ -20,9 +20,16 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> totals: array<atomic<u32>, 12>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-fn add_to_sum(at: u32, value: u32) {
-  let before = atomicAdd(&totals[at], value);
-  if (before + value < before) { atomicAdd(&totals[at + 1u], 1u); }
+// Low and high words of a sum.
+fn plus(sum: vec2u, value: u32) -> vec2u {
+  let low = sum.x + value;
+  return vec2u(low, sum.y + select(0u, 1u, low < value));
+}
+
+fn add_to_total(at: u32, sum: vec2u) {
+  let before = atomicAdd(&totals[at], sum.x);
+  let carried = sum.y + select(0u, 1u, before + sum.x < before);
+  if (carried > 0u) { atomicAdd(&totals[at + 1u], carried); }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -34,19 +41,19 @@ fn main(
   let first = ((group.y * groups.x + group.x) * WORKGROUP + lane) * TAKES;
   let end = min(first + TAKES, params.count);
   var counts = array<u32, 8>();
-  var accepted = 0u;
-  var rejected = 0u;
+  var accepted = vec2u();
+  var rejected = vec2u();
   for (var j = first; j < end; j++) {
     counts[state[params.status_row * params.stride + j] & 7u]++;
-    accepted += state[(params.status_row + 1u) * params.stride + j];
-    if (params.rejected_row > 0u) { rejected += state[params.rejected_row * params.stride + j]; }
+    accepted = plus(accepted, state[(params.status_row + 1u) * params.stride + j]);
+    if (params.rejected_row > 0u) { rejected = plus(rejected, state[params.rejected_row * params.stride + j]); }
   }
   if (first >= end) { return; }
   for (var status = 0u; status < 8u; status++) {
     if (status != NOT_FINISHED && counts[status] > 0u) { atomicAdd(&totals[status], counts[status]); }
   }
-  add_to_sum(8u, accepted);
-  add_to_sum(10u, rejected);
+  add_to_total(8u, accepted);
+  add_to_total(10u, rejected);
   if (counts[NOT_FINISHED] == 0u) { return; }
   var place = atomicAdd(&totals[NOT_FINISHED], counts[NOT_FINISHED]);
   for (var j = first; j < end; j++) {

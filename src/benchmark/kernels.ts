@@ -8,6 +8,7 @@ import { denseRows } from "./kernel_rows/dense.ts";
 import { flowRows } from "./kernel_rows/flow.ts";
 import { lossRows } from "./kernel_rows/loss.ts";
 import { metricRows } from "./kernel_rows/metric.ts";
+import { odeRows } from "./kernel_rows/ode.ts";
 import { randomRows } from "./kernel_rows/random.ts";
 import { type Expectation, type KernelCase, type KernelRow, rowSizes } from "./kernel_rows/row.ts";
 import type { SuiteResult } from "./suite.ts";
@@ -29,6 +30,7 @@ export function kernelRows(profile: Gpu["profile"], reduced = false): KernelRow[
     ...flowRows(profile, sizes),
     ...lossRows(sizes),
     ...metricRows(profile, sizes),
+    ...odeRows(profile, sizes),
     ...randomRows(sizes),
   ];
 }
@@ -66,7 +68,7 @@ export async function measureKernel(
     const prepared = row.prepare();
     variant = prepared.variant;
     const started = performance.now();
-    const kernel = await gpu.kernel(row.kernel, prepared.constants);
+    const kernel = await gpu.kernel(row.kernel, prepared.constants, prepared.part);
     const compileMs = performance.now() - started;
     for (const [name, data] of Object.entries(prepared.tensors))
       tensors[name] =

@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import { ConfigError } from "../config/errors.ts";
 import { SOLVE_CONTROLLERS, SOLVE_METHODS } from "../config/ode.ts";
+import { formatNumber } from "../report/format.ts";
 import { fieldsText, solve } from "./commands/solve.ts";
 import { EXIT } from "./exit_code.ts";
 import { ATOL, FORMATS, RTOL, type SolveOptions } from "./solve_options.ts";
@@ -19,8 +20,8 @@ export function addSolve(program: Command, adapter: () => Option, done: (code: n
     .option("--t0 <time>", "start, or a file of one a trajectory (default: 0)")
     .option("--t1 <time>", "end, or a file of one a trajectory")
     .option("--method <name>", `${SOLVE_METHODS.join(", ")} (default: tsit5)`)
-    .option("--rtol <x>", `relative tolerance of adaptive steps (default: ${RTOL})`)
-    .option("--atol <x>", `absolute tolerance (default: ${ATOL})`)
+    .option("--rtol <x>", `relative tolerance of adaptive steps (default: ${formatNumber(RTOL)})`)
+    .option("--atol <x>", `absolute tolerance (default: ${formatNumber(ATOL)})`)
     .option("--controller <name>", `${SOLVE_CONTROLLERS.join(", ")} (default: diffrax-i)`)
     .option("--max-steps <n>", "most steps of a trajectory (default: 100000)")
     .addOption(new Option("--dt <h>", "fixed steps of this length").conflicts([...adaptive, "steps"]))
@@ -44,14 +45,15 @@ A field's text: fn vector_field(t: f32, y: State, p: Params) -> State, with
 State = array<f32, DIM>. Comments at its head may say
   // components: x, y
   // parameters: a = 1, b = 2.5
-and fn event_value(t: f32, y: State, p: Params) -> f32 makes --event event_value.
+With fn event_value(t: f32, y: State, p: Params) -> f32 it has an event of its
+own: --event event_value.
 
 Exit codes: 0 at least one trajectory got to its end, 1 none did.
 
 Examples:
   deeplimit solve lorenz --t1 10 --save grid:0:10:101
   deeplimit solve lorenz --params sweep.csv --rtol 1e-6 --format npy
-  deeplimit solve examples/predator_prey.wgsl --y0 examples/y0.csv --t1 20`,
+  deeplimit solve FILE.wgsl --y0 y0.csv --t1 20 --event x=0,down`,
     )
     .action(async (field: string | undefined, options: SolveOptions) => {
       if (options.list) {

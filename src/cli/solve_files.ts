@@ -75,14 +75,14 @@ export async function writeResults(
   const states = await solve.states();
   const times = await solve.times();
   const row = (values: Float32Array, at: number) =>
-    Array.from(values.subarray(at * dimension, (at + 1) * dimension), shortest);
+    Array.from(values.subarray(at * dimension, (at + 1) * dimension), decimal);
   if (format === "csv") {
     const counters = ["accepted", "rejected", "evaluations"] as const;
     await table(
       "trajectories",
       ["trajectory", "status", "t", ...components, ...counters],
       lines(n, (j) => [
-        [j, status.status[j]!, shortest(times[j]!), ...row(states, j), ...counters.map((name) => status[name][j]!)],
+        [j, status.status[j]!, decimal(times[j]!), ...row(states, j), ...counters.map((name) => status[name][j]!)],
       ]),
     );
   } else {
@@ -105,7 +105,7 @@ export async function writeResults(
       await table(
         "saved",
         ["trajectory", "t", ...components],
-        lines(n, (j) => savedPlaces(saved, j).map((at) => [j, shortest(saved.times[at]!), ...row(saved.states, at)])),
+        lines(n, (j) => savedPlaces(saved, j).map((at) => [j, decimal(saved.times[at]!), ...row(saved.states, at)])),
       );
     } else {
       const points = saved.times.length;
@@ -140,7 +140,7 @@ export async function writeResults(
         lines(n, (j) =>
           Array.from({ length: Math.min(events.counts[j]!, maximum) }, (_, e) => {
             const at = j * maximum + e;
-            return [j, e, shortest(events.times[at]!), ...row(events.states, at)];
+            return [j, e, decimal(events.times[at]!), ...row(events.states, at)];
           }),
         ),
       );
@@ -182,12 +182,13 @@ function quoted(name: string): string {
   return /[",\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name;
 }
 
-/** The shortest decimal that is read back as the same float32; `nan`, `inf` and `-inf` otherwise. */
-export function shortest(x: number): string {
+/** A decimal of six to nine digits that is read back as the same float32; `nan`, `inf` and `-inf` otherwise. */
+export function decimal(x: number): string {
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : x > 0 ? "inf" : "-inf";
+  if (Object.is(x, -0)) return "-0";
   for (let digits = 6; digits < 9; digits++) {
     const value = Number(x.toPrecision(digits));
-    if (Math.fround(value) === x) return Object.is(value, -0) ? "-0" : String(value);
+    if (Math.fround(value) === x) return String(value);
   }
   return String(Number(x.toPrecision(9)));
 }

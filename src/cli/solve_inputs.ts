@@ -71,7 +71,9 @@ export function chooseField(name: string): ChosenField {
     const hint = near === undefined ? "" : ` (did you mean ${near}?)`;
     throw new ConfigError("field", `must be a file ending in .wgsl, or one of ${FIELD_NAMES.join(", ")}${hint}`, name);
   }
-  const source = readBytes(name).toString("utf8");
+  const source = readBytes(name)
+    .toString("utf8")
+    .replace(/^\ufeff/, "");
   const { components, parameters } = fieldHeader(source, name);
   return {
     name,

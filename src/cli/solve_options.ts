@@ -48,7 +48,7 @@ export function solverOptions(options: SolveOptions, readTimes: TimesReader): En
     steps: fixed
       ? {
           kind: "fixed",
-          ...(options.dt !== undefined && { dt: numberOf("--dt", options.dt, "> 0", (x) => x > 0) }),
+          ...(options.dt !== undefined && { dt: numberOf("--dt", options.dt, " > 0", (x) => x > 0) }),
           ...(options.steps !== undefined && { count: countOf("--steps", options.steps) }),
         }
       : {
@@ -66,7 +66,7 @@ export function solverOptions(options: SolveOptions, readTimes: TimesReader): En
 }
 
 function tolerance(option: string, text: string | undefined, usual: number): number {
-  return text === undefined ? usual : numberOf(option, text, ">= 0", (x) => x >= 0);
+  return text === undefined ? usual : numberOf(option, text, " >= 0", (x) => x >= 0);
 }
 
 function saveOf(text: string, readTimes: TimesReader): EnsembleInput["save"] {
@@ -88,7 +88,7 @@ function saveOf(text: string, readTimes: TimesReader): EnsembleInput["save"] {
     case "grid": {
       const [from, to, count] = rest;
       if (rest.length !== 3) throw fail();
-      const [first, last] = [from!, to!].map((x) => numberOf("--save", x, "finite", Number.isFinite));
+      const [first, last] = [from!, to!].map((x) => numberOf("--save", x, "", Number.isFinite));
       const points = countOf("--save", count!);
       return { kind, times: gridTimes(first!, last!, points) };
     }
@@ -203,7 +203,7 @@ export function oneOf<T extends string>(option: string, text: string, known: rea
 
 function numberOf(option: string, text: string, rule: string, holds: (x: number) => boolean): number {
   const value = text.trim() === "" ? Number.NaN : Number(text);
-  if (!Number.isFinite(value) || !holds(value)) throw new ConfigError(option, `must be a number ${rule}`, text);
+  if (!Number.isFinite(value) || !holds(value)) throw new ConfigError(option, `must be a number${rule}`, text);
   return value;
 }
 

@@ -188,7 +188,7 @@ export async function resolveField(gpu: Gpu, field: EnsembleProblem["field"]): P
 }
 
 /** The solvers have no use for derivatives, but a field that brings some names their type. */
-function shaderPart(source: string): ShaderPart {
+export function shaderPart(source: string): ShaderPart {
   return {
     source: `struct Pullback { y: State, p: Params, t: f32 } ${source}`,
     replaces: ["vector_field", "event_value"],

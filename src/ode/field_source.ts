@@ -110,6 +110,7 @@ export async function readField(field: UserField): Promise<FieldText> {
         placeAt(field.source, start, name.length),
       );
 
+  refuseParameters(field, code, outline, declared);
   await checkForms(field, outline, declared);
   let source = field.source;
   for (const { name, start, end } of declared)
@@ -167,7 +168,7 @@ export function evaluation(
  */
 export function fieldHeader(source: string, name: string): FieldHeader {
   const header: { parameters?: { name: string; value?: number }[]; components?: string[] } = {};
-  for (const [i, line] of source.split("\n").entries()) {
+  for (const [i, line] of source.split(/\r?\n/).entries()) {
     if (line.trim() === "") continue;
     if (!/^\s*\/\//.test(line)) break;
     const [, key, list] = /^\s*\/\/\s*(parameters|components)\s*:(.*)$/.exec(line) ?? [];
@@ -313,6 +314,25 @@ function kernelNames(): KernelNames {
   for (const name of [...PROVIDED, ...FUNCTION_NAMES]) declared.delete(name);
   names = { declared, used };
   return names;
+}
+
+/** `Params` has one number even where there are none: the compiler would let it be read. */
+function refuseParameters(field: UserField, code: string, outline: string, declared: readonly Declaration[]): void {
+  if (typeof field.parameters === "number" ? field.parameters > 0 : field.parameters.length > 0) return;
+  for (const { kind, start, end } of declared) {
+    if (kind !== "fn") continue;
+    const open = outline.indexOf("{", start);
+    for (const [, name] of outline.slice(start, open).matchAll(/([\p{XIDS}_]\p{XIDC}*)\s*:\s*Params\b/gu)) {
+      const match = new RegExp(`(?<![\\p{XIDC}.])${name}\\s*\\[`, "u").exec(code.slice(open, end));
+      if (match)
+        throw new FieldError(
+          field.name,
+          `must not read ${name}: there are no parameters`,
+          field.source,
+          placeAt(field.source, open + match.index, name!.length),
+        );
+    }
+  }
 }
 
 /**

@@ -136,7 +136,10 @@ export function planEnsemble(shape: EnsembleShape, profile: DeviceProfile): Ense
  * A single trajectory is a chain of dependent operations; on a software adapter, whose cores have nothing else to run
  * meanwhile, two chains side by side fill them. On hardware other invocations do that.
  */
-function lanesOf({ adaptive, watched, dimension }: EnsembleShape, profile: DeviceProfile): number {
+export function lanesOf(
+  { adaptive, watched, dimension }: Pick<EnsembleShape, "adaptive" | "watched" | "dimension">,
+  profile: DeviceProfile,
+): number {
   return profile.kind === "software" && !adaptive && !watched && dimension <= 4 ? 2 : 1;
 }
 

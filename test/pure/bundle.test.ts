@@ -4,8 +4,16 @@ import { gzipSync } from "node:zlib";
 import { rolldown } from "rolldown";
 import { expect, it } from "vitest";
 
-/** Names of Node's modules that the bundle of an entry file would import, and its code. */
-async function bundle(entry: string): Promise<{ node: string[]; code: string }> {
+interface Bundle {
+  /** Names of Node's modules that it would import. */
+  readonly node: string[];
+  readonly code: string;
+  /** Files of the part that is loaded at once, and of those loaded when they are needed. */
+  readonly first: string[];
+  readonly later: string[];
+}
+
+async function bundle(entry: string): Promise<Bundle> {
   const imports = new Set<string>();
   const build = await rolldown({
     input: fileURLToPath(new URL(`../../src/${entry}`, import.meta.url)),
@@ -23,7 +31,14 @@ async function bundle(entry: string): Promise<{ node: string[]; code: string }> 
   const chunks = output.flatMap((file) => (file.type === "chunk" ? [file] : []));
   for (const chunk of chunks)
     for (const id of [...chunk.imports, ...chunk.dynamicImports]) if (id.startsWith("node:")) imports.add(id);
-  return { node: [...imports], code: chunks.map(({ code }) => code).join("\n") };
+  const modules = (isFirst: boolean) =>
+    chunks.filter(({ isEntry }) => isEntry === isFirst).flatMap(({ moduleIds }) => moduleIds);
+  return {
+    node: [...imports],
+    code: chunks.map(({ code }) => code).join("\n"),
+    first: modules(true),
+    later: modules(false),
+  };
 }
 
 it("the surface for browsers reaches no module of Node", async () => {
@@ -31,6 +46,12 @@ it("the surface for browsers reaches no module of Node", async () => {
   expect(node).toEqual([]);
   expect(code).not.toMatch(/["'`]node:|\brequire\(|\bprocess\.|\bBuffer\b/);
   console.log(`src/index.ts bundled: ${code.length} bytes, ${gzipSync(code).length} gzipped`);
+});
+
+it("the parser of users' fields is loaded only with one", async () => {
+  const { first, later } = await bundle("index.ts");
+  const isParser = (file: string) => file.includes("wgsl_reflect");
+  expect([first.some(isParser), later.some(isParser)]).toEqual([false, true]);
 });
 
 it("the check sees Node's modules where there are some", async () => {

@@ -88,6 +88,13 @@ describe("what a field may declare", () => {
   });
 });
 
+it("parameters are not read where there are none", async () => {
+  const source = `fn rate(q: Params) -> f32 {\n  return q[0];\n}\n${HEAD} { return State(rate(p), y[1], 0.0); }`;
+  await expect(read(source, 3, 0)).rejects.toThrow("mine.wgsl:2:10: must not read q: there are no parameters");
+  await expect(read(source, 3, 1)).resolves.toBeDefined();
+  await expect(read(`${HEAD} { let help = y; return State(help[0], y[1], 0.0); }`, 3, 0)).resolves.toBeDefined();
+});
+
 describe("forms of the functions", () => {
   it.each([
     ["too few arguments", "fn vector_field(t: f32, y: State) -> State { return y; }"],
@@ -158,6 +165,13 @@ describe("the head of a file", () => {
       components: ["x", "y", "z"],
     });
     expect(fieldHeader(BODY, "f")).toEqual({});
+  });
+
+  it("of a file from Windows", () => {
+    expect(fieldHeader("// components: x, y\r\n// parameters: a = 1\r\nconst b = 1;\r\n", "f")).toEqual({
+      components: ["x", "y"],
+      parameters: [{ name: "a", value: 1 }],
+    });
   });
 
   it.each([

@@ -1,6 +1,6 @@
 import type { DenseShape } from "../../config/dense.ts";
 import type { Grid, Params } from "../../gpu/recorder.ts";
-import type { Constants } from "../../gpu/specialise.ts";
+import type { Constants, ShaderPart } from "../../gpu/specialise.ts";
 import { RandomStream } from "../../model/random.ts";
 import type { DeviceProfile } from "../../plan/device_profile.ts";
 import type { KernelName } from "../../plan/kernel_name.ts";
@@ -25,6 +25,8 @@ export interface KernelCase {
   /** The constants that tell this variant from others of the kernel. */
   readonly variant: string;
   readonly constants: Constants;
+  /** Functions in place of the kernel's own: the right-hand side of an ODE. */
+  readonly part?: ShaderPart;
   /** Bindings by name: their data, or the length of a binding of zeros. */
   readonly tensors: Readonly<Record<string, Data | number>>;
   readonly params: Params;
@@ -62,6 +64,8 @@ export interface RowSizes {
   readonly referenceDepth: number;
   readonly randomNumbers: number;
   readonly batch: number;
+  /** Of an ensemble of ODEs. */
+  readonly trajectories: number;
 }
 
 export function rowSizes(profile: DeviceProfile, reduced: boolean): RowSizes {
@@ -76,6 +80,7 @@ export function rowSizes(profile: DeviceProfile, reduced: boolean): RowSizes {
       referenceDepth: 11,
       randomNumbers: 4001,
       batch: 300,
+      trajectories: 131,
     };
   if (profile.kind === "software")
     return {
@@ -93,6 +98,7 @@ export function rowSizes(profile: DeviceProfile, reduced: boolean): RowSizes {
       referenceDepth: 1024,
       randomNumbers: 262_144,
       batch: 65_536,
+      trajectories: 10_000,
     };
   return {
     rows: 100,
@@ -110,6 +116,7 @@ export function rowSizes(profile: DeviceProfile, reduced: boolean): RowSizes {
     referenceDepth: 16_384,
     randomNumbers: 1_048_576,
     batch: 65_536,
+    trajectories: 1_048_576,
   };
 }
 

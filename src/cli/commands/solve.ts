@@ -17,7 +17,7 @@ import { environment } from "../environment.ts";
 import { EXIT } from "../exit_code.ts";
 import { progressLine } from "../progress_line.ts";
 import { defaultDirectory } from "../run_directory.ts";
-import { checkOutput, removeEarlier, SUMMARY_FILE, shortest, writeResults } from "../solve_files.ts";
+import { checkOutput, decimal, removeEarlier, SUMMARY_FILE, writeResults } from "../solve_files.ts";
 import { chooseField, readInputs, readTimes, type SolveInputs, shortName } from "../solve_inputs.ts";
 import {
   FORMATS,
@@ -76,6 +76,10 @@ export async function solve(name: string, options: SolveOptions): Promise<number
     const ensemble = await EnsembleSolve.create(gpu, problem, config).catch((error) => {
       throw inOptions(error);
     });
+    if (!options.quiet && !options.json)
+      process.stderr.write(
+        `${name}, ${counted(n, "trajectory", "trajectories")}, on ${gpu.name} → ${relative("", directory) || "."}\n`,
+      );
     const started = performance.now();
     const summary = await ensemble.run({
       signal: stop.signal,
@@ -161,7 +165,7 @@ async function failures(ensemble: EnsembleSolve, { status }: TrajectoryStatus): 
   const failed = status.flatMap((name, j) => (["done", "event", "cancelled"].includes(name) ? [] : [j]));
   if (failed.length === 0) return [];
   const times = await ensemble.times();
-  const named = failed.slice(0, NAMED).map((j) => `${j} ${status[j]} at t = ${shortest(times[j]!)}`);
+  const named = failed.slice(0, NAMED).map((j) => `${j} ${status[j]} at t = ${decimal(times[j]!)}`);
   return [`${named.join(", ")}${failed.length > NAMED ? `, and ${formatCount(failed.length - NAMED)} more` : ""}`];
 }
 
@@ -245,11 +249,15 @@ function stepsInAll({ start, end }: SolveInputs, { steps }: EnsembleInput, n: nu
   return total;
 }
 
+function counted(n: number, one: string, many: string): string {
+  return `${formatCount(n)} ${n === 1 ? one : many}`;
+}
+
 /** The command that solves this again, as it would be typed. */
 function commandLine(name: string, options: SolveOptions): string {
-  const words = Object.entries(options).flatMap(([key, value]) => {
+  const { adapter, ...others } = options;
+  const words = Object.entries({ ...others, ...(adapter !== "auto" && { adapter }) }).flatMap(([key, value]) => {
     const option = `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    if (key === "adapter" && value === "auto") return [];
     return value === true ? [option] : typeof value === "string" ? [option, value] : [];
   });
   return ["deeplimit", "solve", name, ...words].map(shellQuote).join(" ");
