@@ -173,7 +173,7 @@ function savedShape(
  */
 export async function resolveField(gpu: Gpu, field: EnsembleProblem["field"]): Promise<Field> {
   if (typeof field === "string") {
-    expect(field in FIELDS, "field", `must be one of ${Object.keys(FIELDS).join(", ")}`, field);
+    expect(Object.hasOwn(FIELDS, field), "field", `must be one of ${Object.keys(FIELDS).join(", ")}`, field);
     const { dimension, parameters, defaults, source } = FIELDS[field];
     return { dimension, parameters: parameters.length, defaults, part: shaderPart(source), hasEvent: false };
   }

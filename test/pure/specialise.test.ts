@@ -36,6 +36,47 @@ describe("constants", () => {
   });
 });
 
+describe("lists", () => {
+  test("take the place of arrays of another length, and keep the type of their numbers", () => {
+    const source = "const A = array<f32, 2>(1.0, 2.0); // of stages\nconst B = array<u32, 1>(\n  3u,\n);\n";
+    expect(specialise(source, { A: [0.5, -1e-7, 3], B: [] })).toBe(
+      "const A = array<f32, 3>(0.5, -1e-7, 3); // of stages\nconst B = array<u32, 0>();\n",
+    );
+  });
+
+  test("cannot be numbers", () => {
+    expect(() => specialise("const A = 2u;\n", { A: [1] })).toThrow(/list/);
+  });
+});
+
+describe("a part", () => {
+  const source = `fn f(x: f32) -> f32 { if (x > 0.0) { return x; } return 0.0; } // f
+fn g() -> f32 { return f(1.0) + f2(); }
+fn f2() -> f32 { return 2.0; }
+`;
+
+  test("brings its functions in place of those of the shader, and all that it declares", () => {
+    const part = { source: "const K = 3.0;\nfn f(x: f32) -> f32 { return K; }", replaces: ["f", "f2"] };
+    expect(specialise(source, {}, part)).toBe(
+      ` // f
+fn g() -> f32 { return f(1.0) + f2(); }
+fn f2() -> f32 { return 2.0; }
+
+const K = 3.0;
+fn f(x: f32) -> f32 { return K; }`,
+    );
+  });
+
+  test("is not read: no constant of it is set, no function is replaced that it only mentions or was not asked for", () => {
+    const part = {
+      source: "// fn f2(\nfn g2() -> f32 { return f2(); }\nfn g() -> f32 { return 1.0; }",
+      replaces: ["f2"],
+    };
+    expect(specialise(source, {}, part)).toContain(source);
+    expect(() => specialise("const A = 1.0;\n", { K: 1 }, { source: "const K = 3.0;", replaces: [] })).toThrow(/K/);
+  });
+});
+
 describe("@unroll", () => {
   test("writes the loop out, with unsigned literals", () => {
     expect(flat(specialise("//@unroll\nfor (var i = 0u; i < 3u; i++) {\n  x[i] = i;\n}\nend", {}))).toBe(
