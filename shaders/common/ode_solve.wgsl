@@ -42,7 +42,7 @@ struct SolveParams {
 @group(0) @binding(6) var<storage, read_write> events: array<f32>;
 @group(0) @binding(7) var<uniform> params: SolveParams;
 
-// What does not change. The structs are kept small, and apart: one that a loop changes in part is copied whole from trip to trip.
+// What a solve does not change.
 struct Given {
   index: u32,
   present: bool, // to go on with in this dispatch
@@ -59,6 +59,7 @@ struct Mesh {
   count: u32,
 }
 
+// What every step changes.
 struct Trajectory {
   y: State,
   t: f32,
@@ -79,6 +80,7 @@ struct Pace {
   was_non_finite: bool,
 }
 
+// Events and saved points.
 struct Watched {
   saved: u32,
   next_save: f32, // time of the next point of a grid
