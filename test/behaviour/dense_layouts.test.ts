@@ -208,7 +208,7 @@ describe.each(LAYOUTS)("%s", (layout) => {
   ])("segmented and recomputed plans have the bits of the stored one: %o", async ({ rows, ...shape }) => {
     const problem = denseProblem(shape, { rows });
     const input: FlowInput = { rate: 0.05, stop: { steps: 3 } };
-    const whole = await run(problem, input, { layout });
+    const whole = await run(problem, input, { layout, timeBudgetMs: 1e6 });
     expect([whole.plan.segments.length, whole.plan.states]).toEqual([1, "stored"]);
     const segmented = await run(problem, input, { layout, timeBudgetMs: 4, nanosecondsPerLayer: 1e6 });
     expect(segmented.plan.segments.length).toBeGreaterThan(3);
