@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Puts Mesa's lavapipe, a software Vulkan driver about six times faster than SwiftShader, where deeplimit looks for it.
+# Puts Mesa's lavapipe, a software Vulkan driver, where deeplimit looks for it: a training step is two to five
+# times as fast as on SwiftShader (docs/performance.md).
 # Debian 12 and its derivatives: Dawn refuses the Mesa of the release (22.3), so the package of bookworm-backports is
 # fetched by apt, from the machine's own mirror and checked by its signatures, in a private apt state that leaves the
 # system's package lists alone; one library of it is unpacked. Newer systems: their own Mesa (25 or later) will do.

@@ -12,7 +12,7 @@ import { deviceIdentity, readTuning, tuningOf, tuningPath } from "./tuning_cache
 export const ADAPTER_CHOICES = ["auto", "hardware", "software", "lavapipe", "swiftshader"] as const;
 /**
  * `auto`: hardware, else `software`: what the system offers and Dawn accepts, else Mesa's cached lavapipe folder
- * (`npm run lavapipe` puts it there; about six times SwiftShader), else the SwiftShader that npm brought.
+ * (`npm run lavapipe` puts it there; a training step there is two to five times as fast as on SwiftShader), else the SwiftShader that npm brought.
  */
 export type AdapterChoice = (typeof ADAPTER_CHOICES)[number];
 
