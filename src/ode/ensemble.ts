@@ -4,11 +4,10 @@ import type { Gpu, Tensor } from "../gpu/device.ts";
 import { DeviceError } from "../gpu/errors.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { type Params, Recorder } from "../gpu/recorder.ts";
-import type { Constants } from "../gpu/specialise.ts";
-import type { KernelName } from "../plan/kernel_name.ts";
 import { type EnsemblePlan, type EnsembleRange, planEnsemble, tallyGrid, trajectoryGrid } from "../plan/ode.ts";
-import { CONTROLLERS, SOLVE_STATUSES, type SolveStatus } from "./controllers.ts";
+import { SOLVE_STATUSES, type SolveStatus } from "./controllers.ts";
 import { type EnsembleBuffers, readRows, uploadRange } from "./ensemble_buffers.ts";
+import { variantsOf } from "./ensemble_kernels.ts";
 import { reduceEnsemble } from "./ensemble_reduce.ts";
 import { parse, resolveField, type Setup, setUp } from "./ensemble_setup.ts";
 import type {
@@ -21,12 +20,10 @@ import type {
   TimeStatistics,
   TrajectoryStatus,
 } from "./ensemble_types.ts";
-import { controllerConstants, denseConstants, stepConstants } from "./explicit_constants.ts";
 
 export type * from "./ensemble_types.ts";
 
 const STATUS_NAMES = Object.keys(SOLVE_STATUSES) as SolveStatus[];
-const SAVE_CODES: Record<EnsembleConfig["save"]["kind"], number> = { end: 0, grid: 1, steps: 2, statistics: 3 };
 const NO_STEP_LIMIT = 3.4e38;
 const TOTALS_WORDS = 12;
 /** Once the unfinished trajectories are fewer than this part, only they are dispatched. */
@@ -413,50 +410,6 @@ function planOf({ shape }: Setup, gpu: Gpu): EnsemblePlan {
     if (error instanceof RangeError) throw new DeviceError("out_of_memory", error.message, "ensemble");
     throw error;
   }
-}
-
-/** The kernels of a solve, with the constants of their variants. */
-function variantsOf(setup: Setup, plan: EnsemblePlan): { name: KernelName; start: Constants; solve: Constants } {
-  const { config, field, tableau, dense, shape } = setup;
-  const { steps, save, event } = config;
-  const controller = steps.kind === "adaptive" ? CONTROLLERS[steps.controller] : undefined;
-  const order = (tableau.errorOrder ?? 0) + 1;
-  const shared = {
-    DIM: field.dimension,
-    PARAMETERS: Math.max(1, field.parameters),
-    ADAPTIVE: shape.adaptive,
-    KEEPS_SLOPE: shape.keepsSlope,
-    ATOL_ROWS: shape.atolRows,
-  };
-  const watching = { SAVE: SAVE_CODES[save.kind], EVENT: event !== undefined };
-  const norm = { MAX_NORM: steps.kind === "adaptive" && steps.norm === "max" };
-  const start = {
-    ...shared,
-    ...watching,
-    ...norm,
-    FIRST_SLOPE: shape.adaptive || tableau.fsal,
-    INVERSE_ORDER: 1 / order,
-    INITIAL_ERROR: controller?.initialError ?? 1,
-  };
-  if (!shape.adaptive && !shape.watched) {
-    const evaluations = tableau.b.length - (tableau.fsal ? 1 : 0);
-    const fixed = { ...stepConstants(tableau, false), LANES: plan.lanes, EVALUATIONS: evaluations };
-    return { name: "ode/explicit_fixed", start, solve: { ...shared, ...fixed } };
-  }
-  return {
-    name: "ode/explicit",
-    start,
-    solve: {
-      ...shared,
-      ...watching,
-      ...norm,
-      ...stepConstants(tableau, dense),
-      ...denseConstants(tableau, dense),
-      ...(controller && controllerConstants(controller, order)),
-      EVENT_DIRECTION: event?.direction ?? 0,
-      WATCHES: shape.watched,
-    },
-  };
 }
 
 function unfinished({ count }: EnsembleRange): Totals {
