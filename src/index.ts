@@ -34,6 +34,22 @@ export {
   type SolveMethod,
   type UserField,
 } from "./config/ode.ts";
+export { decodeCifar } from "./data/cifar.ts";
+export { gunzip, isGzip } from "./data/gzip.ts";
+export { decodeIdx, decodeIdxImages, type IdxArray, type IdxFile } from "./data/idx.ts";
+export {
+  decodeSplit,
+  expectedFiles,
+  type FileBytes,
+  IMAGE_DATASET_NAMES,
+  IMAGE_DATASETS,
+  type ImageDataset,
+  type ImageDatasetName,
+  SPLITS,
+  type SplitFiles,
+  type SplitName,
+} from "./data/image_datasets.ts";
+export type { LabelledImages } from "./data/labelled_images.ts";
 export {
   type CellStore,
   type Experiment,

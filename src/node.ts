@@ -3,6 +3,7 @@
 export { RunDirectory, type RunDirectoryOptions, type RunFile } from "./cli/run_directory.ts";
 export { type NumberTable, parseCsv } from "./data/csv.ts";
 export { type Digits, digitsFile, readDigits } from "./data/digits.ts";
+export { readImageDataset } from "./data/image_files.ts";
 export { decodeNpy, encodeNpy, type NpyArray } from "./data/npy.ts";
 export { EXPERIMENTS } from "./experiment/index.ts";
 export {

@@ -1,6 +1,8 @@
 import { type DenseShape, denseScales, type Loss } from "../config/dense.ts";
 import { ConfigError } from "../config/errors.ts";
 import { activation, activationDerivative } from "./activations.ts";
+import { expectLength } from "./lengths.ts";
+import { addOuterProduct, multiply, multiplyTransposed } from "./matrices.ts";
 
 /** Weights in the canonical layouts, row-major float64: A [q,d], V [L,q,m], W [L,m,q], B [d',q]. */
 export interface DenseWeights {
@@ -52,64 +54,12 @@ export interface DenseTrained {
   B: boolean;
 }
 
-function expectLength(field: string, array: ArrayLike<number>, length: number): void {
-  if (array.length !== length) throw new ConfigError(field, `must hold ${length} numbers`, array.length);
-}
-
 function expectWeights(shape: DenseShape, { A, V, W, B }: DenseWeights): void {
   const { inputs, width, hidden, outputs, depth } = shape;
   expectLength("A", A, width * inputs);
   expectLength("V", V, depth * width * hidden);
   expectLength("W", W, depth * hidden * width);
   expectLength("B", B, outputs * width);
-}
-
-/** y[i] = Σ_j matrix[offset + i·columns + j] x[xOffset + j] for i < rows; y is new. */
-function multiply(
-  matrix: Float64Array,
-  offset: number,
-  rows: number,
-  columns: number,
-  x: ArrayLike<number>,
-  xOffset: number,
-): Float64Array {
-  const y = new Float64Array(rows);
-  for (let i = 0; i < rows; i++) {
-    let sum = 0;
-    for (let j = 0; j < columns; j++) sum += matrix[offset + i * columns + j] * x[xOffset + j];
-    y[i] = sum;
-  }
-  return y;
-}
-
-/** y[j] = Σ_i matrix[offset + i·columns + j] x[i] for j < columns; y is new. */
-function multiplyTransposed(
-  matrix: Float64Array,
-  offset: number,
-  rows: number,
-  columns: number,
-  x: ArrayLike<number>,
-): Float64Array {
-  const y = new Float64Array(columns);
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) y[j] += matrix[offset + i * columns + j] * x[i];
-  }
-  return y;
-}
-
-/** matrix[offset + i·columns + j] += scale · left[i] · right[rightOffset + j]. */
-function addOuterProduct(
-  matrix: Float64Array,
-  offset: number,
-  scale: number,
-  left: Float64Array,
-  right: ArrayLike<number>,
-  rightOffset: number,
-  columns: number,
-): void {
-  for (let i = 0; i < left.length; i++) {
-    for (let j = 0; j < columns; j++) matrix[offset + i * columns + j] += scale * left[i] * right[rightOffset + j];
-  }
 }
 
 /** z = s_q W_{k+1} h, the argument of σ in layer k (0-based), [m]; h stands at states[at..at+q]. */
