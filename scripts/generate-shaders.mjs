@@ -74,9 +74,16 @@ function declarations(source) {
   return out;
 }
 
+/** For the kernel FAMILY/NAME, the module common/FAMILY_method is common/FAMILY_NAME where there is one: one driver, many methods. */
+function withMethod(key) {
+  const [family, name] = key.split("/");
+  const method = weslSrc[`${LIBRARY}${family}_${name}.wgsl`];
+  return method === undefined ? weslSrc : { ...weslSrc, [`${LIBRARY}${family}_method.wgsl`]: method };
+}
+
 async function parse(name, key) {
   try {
-    const { dest: source } = await link({ weslSrc, rootModuleName: key, debugWeslRoot: "shaders" });
+    const { dest: source } = await link({ weslSrc: withMethod(key), rootModuleName: key, debugWeslRoot: "shaders" });
     return { source, reflected: new WgslReflect(declarations(source)) };
   } catch (error) {
     console.error(`shaders/${name}: ${error.message}`);

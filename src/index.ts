@@ -106,11 +106,14 @@ export { normalTable, RandomStream } from "./model/random.ts";
 export { checkDerivatives, type DerivativeCheck, type DerivativeFailure, requireDerivatives } from "./ode/check_vjp.ts";
 export { SOLVE_STATUSES, type SolveStatus } from "./ode/controllers.ts";
 export {
+  type EnsembleCotangents,
+  type EnsembleGradient,
   type EnsembleProblem,
   type EnsembleRunOptions,
   EnsembleSolve,
   type EnsembleSummary,
   type EventPoints,
+  type Reconstruction,
   type ReductionResult,
   type SavedPoints,
   type TimeStatistics,

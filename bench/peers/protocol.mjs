@@ -4,7 +4,7 @@ import os from "node:os";
 import { parseArgs } from "node:util";
 
 /**
- * Read the command line and the case file. Defaults: 5 timed steps after 1 warm-up step, no time budget.
+ * Read the command line and the case file. Defaults: 5 timed steps after those that warm up, no time budget.
  * The case holds { n, d, m, depth, eta, X: [n·d], Y: [n·d], W0: [m·d] }, flat and row-major.
  */
 export function readOptions(backends) {
@@ -12,7 +12,6 @@ export function readOptions(backends) {
     options: {
       case: { type: "string" },
       steps: { type: "string", default: "5" },
-      warmup: { type: "string", default: "1" },
       backend: { type: "string", default: backends[0] },
       adapter: { type: "string", default: "auto" },
       budget: { type: "string", default: "Infinity" },
@@ -26,19 +25,38 @@ export function readOptions(backends) {
   for (const name of ["X", "Y", "W0"]) data[name] = Float32Array.from(data[name]);
   return {
     data,
-    steps: count("steps", values.steps, 1),
-    warmup: count("warmup", values.warmup, 0),
+    steps: positiveInteger("steps", values.steps),
     backend: values.backend,
     adapter: values.adapter,
     budgetMs: 1000 * Number(values.budget),
   };
 }
 
-function count(name, text, least) {
+export function positiveInteger(name, text) {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < least)
-    throw new Error(`--${name} must be an integer >= ${least}, got ${text}`);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be an integer >= 1, got ${text}`);
   return value;
+}
+
+/**
+ * Steps until two in succession differ by less than a fifth, or 2 s have passed since the first, which may compile, or 20
+ * steps were made. Returns what the steps returned and the milliseconds of each.
+ */
+export async function warmUp(step) {
+  const values = [];
+  const ms = [];
+  let sinceFirst = 0;
+  while (values.length < 20 && sinceFirst < 2000) {
+    const start = performance.now();
+    values.push(await step());
+    const last = performance.now() - start;
+    const before = ms.at(-1);
+    ms.push(last);
+    if (before === undefined) continue;
+    sinceFirst += last;
+    if (Math.abs(last - before) < 0.2 * Math.max(last, before)) break;
+  }
+  return { values, ms };
 }
 
 /**
@@ -48,18 +66,15 @@ function count(name, text, least) {
  * Once the budget is spent, no further step starts after the first timed one.
  */
 export async function measure({ options, peer, version, device, note, step, evaluate }) {
-  const { data, steps, warmup, backend, budgetMs } = options;
-  const losses = [];
-  const msPerStep = [];
+  const { data, steps, backend, budgetMs } = options;
   const begin = performance.now();
-  let firstStepMs = 0;
-  for (let k = 0; k < warmup + steps; k++) {
-    if (msPerStep.length > 0 && performance.now() - begin > budgetMs) break;
+  const { values: losses, ms: warm } = await warmUp(step);
+  const msPerStep = [];
+  for (let k = 0; k < steps; k++) {
+    if (k > 0 && performance.now() - begin > budgetMs) break;
     const start = performance.now();
     losses.push(await step());
-    const ms = performance.now() - start;
-    if (k === 0) firstStepMs = ms;
-    if (k >= warmup) msPerStep.push(ms);
+    msPerStep.push(performance.now() - start);
   }
   losses.push(await evaluate());
   print({
@@ -69,15 +84,19 @@ export async function measure({ options, peer, version, device, note, step, eval
     device,
     depth: data.depth,
     steps: msPerStep.length,
-    warmup,
+    warmup: warm.length,
     losses,
     msPerStep,
     median: median(msPerStep),
     min: Math.min(...msPerStep),
-    firstStepMs,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    firstStepMs: warm[0],
+    peakRssBytes: peakRssBytes(),
     note,
   });
+}
+
+export function peakRssBytes() {
+  return process.resourceUsage().maxRSS * 1024;
 }
 
 /** Say that this peer cannot run here, and what would change that. Not a failure: the exit code stays 0. */
@@ -85,11 +104,11 @@ export function reportMissing(peer, reason) {
   print({ peer, missing: reason });
 }
 
-function print(result) {
+export function print(result) {
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
-function median(values) {
+export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;

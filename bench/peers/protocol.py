@@ -14,15 +14,33 @@ def read_options(backends):
     parser = argparse.ArgumentParser()
     parser.add_argument("--case", required=True, help="JSON file; bench/peers/make_case.mjs writes one")
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--backend", choices=backends, default=backends[0])
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no further step starts")
     options = parser.parse_args()
-    if options.steps < 1 or options.warmup < 0:
-        parser.error("--steps must be >= 1 and --warmup >= 0")
+    if options.steps < 1:
+        parser.error("--steps must be >= 1")
     with open(options.case, encoding="utf-8") as file:
         options.data = json.load(file)
     return options
+
+
+def warm_up(step):
+    """Steps until two in succession differ by less than a fifth, or 2 s have passed since the first, which may compile,
+    or 20 steps were made. Returns what the steps returned and the milliseconds of each."""
+    values = []
+    times = []
+    since_first = 0.0
+    while len(values) < 20 and since_first < 2000:
+        start = time.perf_counter()
+        values.append(step())
+        times.append(1000 * (time.perf_counter() - start))
+        if len(times) == 1:
+            continue
+        before, last = times[-2:]
+        since_first += last
+        if abs(last - before) < 0.2 * max(last, before):
+            break
+    return values, times
 
 
 def measure(options, peer, version, device, note, step, evaluate):
@@ -31,20 +49,15 @@ def measure(options, peer, version, device, note, step, evaluate):
     step() makes one whole training step, waits until it is complete, and returns the loss before its update;
     evaluate() returns the loss at the current weights, and is not timed.
     """
-    losses = []
-    ms_per_step = []
-    first_step_ms = 0.0
     begin = time.perf_counter()
-    for k in range(options.warmup + options.steps):
-        if ms_per_step and time.perf_counter() - begin > options.budget:
+    losses, warm = warm_up(step)
+    ms_per_step = []
+    for k in range(options.steps):
+        if k > 0 and time.perf_counter() - begin > options.budget:
             break
         start = time.perf_counter()
         losses.append(step())
-        ms = 1000 * (time.perf_counter() - start)
-        if k == 0:
-            first_step_ms = ms
-        if k >= options.warmup:
-            ms_per_step.append(ms)
+        ms_per_step.append(1000 * (time.perf_counter() - start))
     losses.append(evaluate())
     print_result({
         "peer": peer,
@@ -53,12 +66,12 @@ def measure(options, peer, version, device, note, step, evaluate):
         "device": device,
         "depth": options.data["depth"],
         "steps": len(ms_per_step),
-        "warmup": options.warmup,
+        "warmup": len(warm),
         "losses": losses,
         "msPerStep": ms_per_step,
         "median": statistics.median(ms_per_step),
         "min": min(ms_per_step),
-        "firstStepMs": first_step_ms,
+        "firstStepMs": warm[0],
         "peakRssBytes": peak_rss_bytes(),
         "note": note,
     })

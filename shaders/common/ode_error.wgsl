@@ -1,20 +1,20 @@
 // Scaled norm of an error, ‖e_i / (atol_i + rtol · max(|y0_i|, |y1_i|))‖, components in increasing order; tests for finite numbers.
 import package::common::ode_field::{DIM, State};
 
-const MAX_NORM = false; // largest component instead of the root of the mean square
+const ODE_MAX_NORM = false; // largest component instead of the root of the mean square
 
 fn scaled_norm(error: State, y0: State, y1: State, rtol: f32, atol: State) -> f32 {
   var total = 0.0;
   //@unroll
   for (var i = 0u; i < DIM; i++) {
     let scaled = abs(error[i]) / (atol[i] + rtol * max(abs(y0[i]), abs(y1[i])));
-    if (MAX_NORM) {
+    if (ODE_MAX_NORM) {
       total = select(max(total, scaled), scaled, is_infinite_or_nan(scaled));
     } else {
       total += scaled * scaled;
     }
   }
-  if (MAX_NORM) {
+  if (ODE_MAX_NORM) {
     return total;
   }
   return sqrt(total / f32(DIM));

@@ -4,10 +4,10 @@
 import package::common::ode_field::{DIM, State};
 import package::common::ode_solve::{params, grid, saved};
 
-const SAVE = 0u;
-const SAVE_GRID = 1u;
-const SAVE_STEPS = 2u;
-const SAVE_STATISTICS = 3u;
+const ODE_SAVE = 0u;
+const ODE_SAVE_GRID = 1u;
+const ODE_SAVE_STEPS = 2u;
+const ODE_SAVE_STATISTICS = 3u;
 
 fn grid_points(index: u32) -> u32 {
   if (params.ragged == 1u) { return grid[index + 1u] - grid[index]; }
@@ -28,11 +28,11 @@ fn save_point(index: u32, point: u32, t: f32, y: State) {
   for (var i = 0u; i < DIM; i++) {
     saved[i * params.plane + place] = y[i];
   }
-  if (SAVE == SAVE_STEPS) { saved[DIM * params.plane + place] = t; }
+  if (ODE_SAVE == ODE_SAVE_STEPS) { saved[DIM * params.plane + place] = t; }
 }
 
 // Statistics of a trajectory so far.
-struct Statistics {
+struct OdeStatistics {
   least: State,
   most: State,
   mean: State,
@@ -40,8 +40,8 @@ struct Statistics {
   duration: f32,
 }
 
-fn load_statistics(index: u32) -> Statistics {
-  var x = Statistics();
+fn load_statistics(index: u32) -> OdeStatistics {
+  var x = OdeStatistics();
   //@unroll
   for (var i = 0u; i < DIM; i++) {
     x.least[i] = saved[i * params.stride + index];
@@ -53,7 +53,7 @@ fn load_statistics(index: u32) -> Statistics {
   return x;
 }
 
-fn store_statistics(index: u32, x: Statistics) {
+fn store_statistics(index: u32, x: OdeStatistics) {
   //@unroll
   for (var i = 0u; i < DIM; i++) {
     saved[i * params.stride + index] = x.least[i];
@@ -66,7 +66,7 @@ fn store_statistics(index: u32, x: Statistics) {
 
 // Takes a step from y0 over `middle` to y1 in a time of `duration` into the statistics: its mean and spread by Simpson's rule,
 // merged as those of two samples are (Chan, Golub and LeVeque, The American Statistician 37, 1983).
-fn add_statistics(before: Statistics, y0: State, middle: State, y1: State, duration: f32) -> Statistics {
+fn add_statistics(before: OdeStatistics, y0: State, middle: State, y1: State, duration: f32) -> OdeStatistics {
   var x = before;
   x.duration += duration;
   let share = duration / x.duration;

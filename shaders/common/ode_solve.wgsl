@@ -3,15 +3,17 @@
 import package::common::ode_field::{State, Params};
 
 // The codes of SOLVE_STATUSES in src/ode/controllers.ts. A word of status has more bits below.
-const DONE = 0u;
-const EVENT_OCCURRED = 1u;
-const MAX_STEPS = 2u;
-const DT_MIN = 3u;
-const NON_FINITE = 4u;
-const NOT_FINISHED = 6u;
-const STATUS_BITS = 0xffu;
-const HAS_SLOPE = 0x100u;
-const WAS_NON_FINITE = 0x200u; // the last attempt
+const ODE_DONE = 0u;
+const ODE_EVENT_OCCURRED = 1u;
+const ODE_MAX_STEPS = 2u;
+const ODE_DT_MIN = 3u;
+const ODE_NON_FINITE = 4u;
+const ODE_NEWTON_FAIL = 5u;
+const ODE_NOT_FINISHED = 6u;
+const ODE_STATUS_BITS = 0xffu;
+const ODE_HAS_SLOPE = 0x100u;
+const ODE_FAILURE = 0x200u; // times why the last attempt gave no result: 0, ODE_NON_FINITE or ODE_NEWTON_FAIL
+const ODE_FAILURE_BITS = 7u;
 
 struct SolveParams {
   count: u32, // trajectories, or numbers in `list`
@@ -40,10 +42,10 @@ struct SolveParams {
 @group(0) @binding(4) var<storage, read_write> state: array<u32>;
 @group(0) @binding(5) var<storage, read_write> saved: array<f32>;
 @group(0) @binding(6) var<storage, read_write> events: array<f32>;
-@group(0) @binding(7) var<uniform> params: SolveParams;
+@group(0) @binding(8) var<uniform> params: SolveParams;
 
 // What a solve does not change.
-struct Given {
+struct OdeGiven {
   index: u32,
   present: bool, // to go on with in this dispatch
   p: Params,
@@ -53,14 +55,14 @@ struct Given {
 }
 
 // Fixed steps.
-struct Mesh {
+struct OdeMesh {
   t0: f32,
   dt: f32,
   count: u32,
 }
 
 // What every step changes.
-struct Trajectory {
+struct OdeTrajectory {
   y: State,
   t: f32,
   status: u32,
@@ -68,20 +70,21 @@ struct Trajectory {
   evaluations: u32,
   has_slope: bool, // `slope` is f(t, y)
   slope: State,
+  auxiliary: State, // of methods that carry a second state
 }
 
 // Adaptive steps.
-struct Pace {
+struct OdePace {
   rejected: u32,
   low: f32,
   h: f32,
   previous: f32,
   before_previous: f32,
-  was_non_finite: bool,
+  failure: u32, // of the last attempt: 0, ODE_NON_FINITE or ODE_NEWTON_FAIL
 }
 
 // Events and saved points.
-struct Watched {
+struct OdeWatched {
   saved: u32,
   next_save: f32, // time of the next point of a grid
   until_save: u32, // steps to the next point

@@ -8,3 +8,8 @@ fn quad_slots(x: vec4f) -> array<vec4f, 4> {
 fn quad_sum_of_slots(s0: vec4f, s1: vec4f, s2: vec4f, s3: vec4f) -> vec4f {
   return (s0 + quadSwapX(s1)) + (quadSwapY(s2) + quadSwapDiagonal(s3));
 }
+
+// The same for one number a lane: component s is that of lane l ^ s.
+fn quad_slots_of(x: f32) -> vec4f {
+  return vec4f(x, quadSwapX(x), quadSwapY(x), quadSwapDiagonal(x));
+}

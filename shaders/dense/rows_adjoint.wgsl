@@ -1,11 +1,13 @@
 // p_k = p_{k+1} + scale · W_{k+1}ᵀ g,  g = (V_{k+1}ᵀ p_{k+1}) ∘ σ'(z),  z = inner · W_{k+1} h_k;   per workgroup of rows
 // partials[group, layer] = Σ_rows (g h_kᵀ, p_{k+1} σ(z)ᵀ), laid out as the weights [HIDDEN, 2·WIDTH]; the update scales and sums them.
-// An invocation carries ROWS adjoints in registers down the layers and recomputes z from the stored state; quads share weights
-// as in rows_forward, and each lane keeps the sum over the quad of its own quarter of the gradients.
-// Host guarantees: as rows_forward; adjoint rows of padding are zero, so they add nothing.
+// STAGES > 1: layers are the stages of Runge–Kutta steps (rows_forward). With w the adjoint at a step's end and y_s = scale · W_sᵀ g_s,
+// p_{s-1} = SHARE[s] w + Σ_{r≥s} COMBINE[s, r] y_r; at stage 0 that is w at the step's start, and p of the stage before is LAST_SHARE of it.
+// An invocation carries ROWS adjoints in registers down the layers and recomputes z from the stored state; quads share weights as in
+// rows_forward, a lane keeps its own quarter of the gradients. Host guarantees: as rows_forward; adjoint rows of padding are zero.
 import package::common::activation::activation_pair;
 import package::common::quad::quad_slots;
 import package::common::quad::quad_sum_of_slots;
+import package::common::remainder::remainder;
 import package::common::two_sum::two_sum_error;
 
 enable subgroups;
@@ -14,6 +16,10 @@ const WIDTH = 16u;
 const HIDDEN = 32u;
 const ROWS = 4u;
 const WORKGROUP = 4u;
+const STAGES = 1u;
+const COMBINE = array<f32, 1>(1.0);
+const SHARE = array<f32, 1>(1.0);
+const LAST_SHARE = 1.0;
 const CHUNKS = WIDTH / 4u;
 const GROUPS = CHUNKS / 4u;
 
@@ -46,12 +52,15 @@ fn main(
   let inner = params.inner;
   var p = array<vec4f, ROWS * CHUNKS>();
   var low = array<vec4f, ROWS * CHUNKS>();
+  var end = array<vec4f, ROWS * CHUNKS>();
+  var kept = array<vec4f, STAGES * ROWS * CHUNKS>();
   //@unroll
   for (var r = 0u; r < ROWS; r++) {
     let row = (first_row + r * WORKGROUP) * CHUNKS;
     //@unroll
     for (var c = 0u; c < CHUNKS; c++) {
-      p[r * CHUNKS + c] = adjoint[row + (c ^ lane)];
+      end[r * CHUNKS + c] = adjoint[row + (c ^ lane)];
+      p[r * CHUNKS + c] = LAST_SHARE * end[r * CHUNKS + c];
       low[r * CHUNKS + c] = adjoint_low[row + (c ^ lane)];
     }
   }
@@ -126,12 +135,43 @@ fn main(
         }
       }
     }
+    let stage = remainder(layer, STAGES);
+    let first = STAGES == 1u || stage == 0u;
+    //@unroll
+    for (var s = 1u; s < STAGES; s++) {
+      if (s == stage) {
+        //@unroll
+        for (var i = 0u; i < ROWS * CHUNKS; i++) {
+          kept[s * ROWS * CHUNKS + i] = sum[i];
+        }
+      }
+    }
+    let own = scale * COMBINE[stage * STAGES + stage];
     //@unroll
     for (var i = 0u; i < ROWS * CHUNKS; i++) {
-      let change = scale * sum[i] + low[i];
-      let next = p[i] + change;
-      low[i] = two_sum_error(p[i], change, next, zero);
-      p[i] = next;
+      sum[i] = own * sum[i];
+    }
+    //@unroll
+    for (var s = 1u; s < STAGES; s++) {
+      if (s > stage) {
+        let factor = scale * COMBINE[stage * STAGES + s];
+        //@unroll
+        for (var i = 0u; i < ROWS * CHUNKS; i++) {
+          sum[i] = fma(kept[s * ROWS * CHUNKS + i], vec4f(factor), sum[i]);
+        }
+      }
+    }
+    let share = SHARE[stage];
+    //@unroll
+    for (var i = 0u; i < ROWS * CHUNKS; i++) {
+      let before = select(share * end[i], p[i], STAGES == 1u);
+      let change = sum[i] + select(vec4f(), low[i], first);
+      let next = before + change;
+      low[i] = select(low[i], two_sum_error(before, change, next, zero), first);
+      p[i] = select(next, LAST_SHARE * next, first);
+      if (STAGES > 1u) {
+        end[i] = select(end[i], next, first);
+      }
     }
   }
   //@unroll
@@ -139,7 +179,7 @@ fn main(
     let row = (first_row + r * WORKGROUP) * CHUNKS;
     //@unroll
     for (var c = 0u; c < CHUNKS; c++) {
-      adjoint[row + (c ^ lane)] = p[r * CHUNKS + c];
+      adjoint[row + (c ^ lane)] = select(end[r * CHUNKS + c], p[r * CHUNKS + c], STAGES == 1u);
       adjoint_low[row + (c ^ lane)] = low[r * CHUNKS + c];
     }
   }

@@ -1,9 +1,12 @@
 // h_{k+1} = h_k + outer · V_{k+1} σ(inner · W_{k+1} h_k)   weights: [depth, HIDDEN, 2·WIDTH] = (W_j, V_·j)   states: [slot, row, WIDTH]
+// STAGES > 1: a step of a Runge–Kutta method takes STAGES layers, of slopes k_s = V σ(inner · W y_s) at y_0 = h, y_{s+1} = h + outer · Σ_{r≤s} COMBINE[s, r] k_r;
+// the last row of COMBINE makes the next h. A layer's state is the argument of the next layer. STAGES = 1 is the residual network.
 // An invocation carries ROWS rows in registers through all layers. A quad shares each weight: every lane loads a quarter and
 // swaps; register slot s of lane l holds coordinates chunk l ^ s (common/quad). No barrier, no workgroup memory.
-// Host guarantees: slots are `slot4` vec4 apart; WIDTH % 16 == 0; rows padded to workgroups · 4 · ROWS, padding rows of slot 0 are zero.
+// Host guarantees: slots are `slot4` vec4 apart; WIDTH % 16 == 0; rows padded to workgroups · 4 · ROWS, padding rows of slot 0 are zero; layer_count % STAGES == 0.
 import package::common::activation::activation;
 import package::common::quad::quad_slots;
+import package::common::remainder::remainder;
 import package::common::two_sum::two_sum_error;
 
 enable subgroups;
@@ -12,6 +15,9 @@ const WIDTH = 16u;
 const HIDDEN = 32u;
 const ROWS = 4u;
 const WORKGROUP = 4u;
+const STAGES = 1u;
+const COMBINE = array<f32, 1>(1.0);
+const KEPT = STAGES - 1u;
 const CHUNKS = WIDTH / 4u;
 const GROUPS = CHUNKS / 4u;
 
@@ -44,6 +50,8 @@ fn main(
   let inner = params.inner;
   var h = array<vec4f, ROWS * CHUNKS>();
   var low = array<vec4f, ROWS * CHUNKS>();
+  var start = array<vec4f, ROWS * CHUNKS>();
+  var slopes = array<vec4f, STAGES * ROWS * CHUNKS>();
   //@unroll
   for (var r = 0u; r < ROWS; r++) {
     let row = (first_row + r * WORKGROUP) * CHUNKS;
@@ -52,6 +60,9 @@ fn main(
       h[r * CHUNKS + c] = states[row + (c ^ lane)];
       low[r * CHUNKS + c] = state_low[row + (c ^ lane)];
     }
+  }
+  if (STAGES > 1u) {
+    start = h;
   }
   for (var k = 0u; k < layer_count; k++) {
     var sum = array<vec4f, ROWS * CHUNKS>();
@@ -93,15 +104,45 @@ fn main(
         }
       }
     }
+    let stage = remainder(k, STAGES);
+    let last = STAGES == 1u || stage == KEPT;
+    //@unroll
+    for (var s = 0u; s < KEPT; s++) {
+      if (s == stage) {
+        //@unroll
+        for (var i = 0u; i < ROWS * CHUNKS; i++) {
+          slopes[s * ROWS * CHUNKS + i] = sum[i];
+        }
+      }
+    }
+    let own = outer * COMBINE[stage * STAGES + stage];
+    //@unroll
+    for (var i = 0u; i < ROWS * CHUNKS; i++) {
+      sum[i] = own * sum[i];
+    }
+    //@unroll
+    for (var s = 0u; s < KEPT; s++) {
+      if (s < stage) {
+        let factor = outer * COMBINE[stage * STAGES + s];
+        //@unroll
+        for (var i = 0u; i < ROWS * CHUNKS; i++) {
+          sum[i] = fma(slopes[s * ROWS * CHUNKS + i], vec4f(factor), sum[i]);
+        }
+      }
+    }
     let slot = (k + 1u) * slot_stride;
     //@unroll
     for (var r = 0u; r < ROWS; r++) {
       let row = slot + (first_row + r * WORKGROUP) * CHUNKS;
       //@unroll
       for (var c = 0u; c < CHUNKS; c++) {
-        let change = outer * sum[r * CHUNKS + c] + low[r * CHUNKS + c];
-        let next = h[r * CHUNKS + c] + change;
-        low[r * CHUNKS + c] = two_sum_error(h[r * CHUNKS + c], change, next, zero);
+        let before = select(start[r * CHUNKS + c], h[r * CHUNKS + c], STAGES == 1u);
+        let change = sum[r * CHUNKS + c] + select(vec4f(), low[r * CHUNKS + c], last);
+        let next = before + change;
+        low[r * CHUNKS + c] = select(low[r * CHUNKS + c], two_sum_error(before, change, next, zero), last);
+        if (STAGES > 1u) {
+          start[r * CHUNKS + c] = select(before, next, last);
+        }
         h[r * CHUNKS + c] = next;
         states[row + (c ^ lane)] = next;
       }

@@ -1,13 +1,19 @@
 // p_k = p_{k+1} + scale · W_{k+1}ᵀ g,  g = (V_{k+1}ᵀ p_{k+1}) ∘ σ'(z),  z = inner · W_{k+1} h_k;   adjoints[k] = p_{k+1} for tile_gradient
+// STAGES, COMBINE, SHARE, LAST_SHARE: the stages of a Runge–Kutta method, as in rows_adjoint.
 // A workgroup carries ROWS adjoints in workgroup memory down the layers; z is recomputed from the stored states.
 // Host guarantees: slots and adjoints are `slot4` vec4 apart; as tile_forward, with ROWS · (2 WIDTH + HIDDEN) floats of workgroup memory; adjoints: [layer_count, row, WIDTH].
 import package::common::activation::activation_pair;
+import package::common::remainder::remainder;
 import package::common::two_sum::two_sum_error;
 
 const WIDTH = 16u;
 const HIDDEN = 32u;
 const ROWS = 4u;
 const WORKGROUP = 64u;
+const STAGES = 1u;
+const COMBINE = array<f32, 1>(1.0);
+const SHARE = array<f32, 1>(1.0);
+const LAST_SHARE = 1.0;
 const CHUNKS = WIDTH / 4u;
 const ELEMENTS = (ROWS * CHUNKS + WORKGROUP - 1u) / WORKGROUP;
 
@@ -33,17 +39,27 @@ var<workgroup> g: array<f32, ROWS * HIDDEN>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let base = group.x * ROWS * CHUNKS;
   var low = array<vec4f, ELEMENTS>();
+  var end = array<vec4f, ELEMENTS>();
+  var kept = array<vec4f, STAGES * ELEMENTS>();
   //@unroll
   for (var e = 0u; e < ELEMENTS; e++) {
     let at = local + e * WORKGROUP;
     if (at < ROWS * CHUNKS) {
       p[at] = adjoint[base + at];
       low[e] = adjoint_low[base + at];
+      if (STAGES > 1u) {
+        end[e] = p[at];
+        p[at] = LAST_SHARE * end[e];
+      }
     }
   }
   for (var k = params.layer_count; k > 0u; k--) {
     let layer = k - 1u;
     let slot = layer * params.slot4 + base;
+    let stage = remainder(layer, STAGES);
+    let first = STAGES == 1u || stage == 0u;
+    let own = params.scale * COMBINE[stage * STAGES + stage];
+    let share = SHARE[stage];
     //@unroll
     for (var e = 0u; e < ELEMENTS; e++) {
       let at = local + e * WORKGROUP;
@@ -75,10 +91,24 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         for (var j = 0u; j < HIDDEN; j++) {
           sum += weights[(layer * HIDDEN + j) * 2u * CHUNKS + c] * g[row * HIDDEN + j];
         }
-        let change = params.scale * sum + low[e];
-        let next = p[at] + change;
-        low[e] = two_sum_error(p[at], change, next, params.layer_count >> 31u);
-        p[at] = next;
+        var change = own * sum;
+        //@unroll
+        for (var s = 1u; s < STAGES; s++) {
+          if (s == stage) {
+            kept[s * ELEMENTS + e] = sum;
+          }
+          if (s > stage) {
+            change += params.scale * COMBINE[stage * STAGES + s] * kept[s * ELEMENTS + e];
+          }
+        }
+        change += select(vec4f(), low[e], first);
+        let before = select(share * end[e], p[at], STAGES == 1u);
+        let next = before + change;
+        low[e] = select(low[e], two_sum_error(before, change, next, params.layer_count >> 31u), first);
+        p[at] = select(next, LAST_SHARE * next, first);
+        if (STAGES > 1u) {
+          end[e] = select(end[e], next, first);
+        }
       }
     }
   }
@@ -86,7 +116,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   for (var e = 0u; e < ELEMENTS; e++) {
     let at = local + e * WORKGROUP;
     if (at < ROWS * CHUNKS) {
-      adjoint[base + at] = p[at];
+      adjoint[base + at] = select(end[e], p[at], STAGES == 1u);
       adjoint_low[base + at] = low[e];
     }
   }

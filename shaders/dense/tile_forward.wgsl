@@ -1,13 +1,18 @@
 // h_{k+1} = h_k + outer · V_{k+1} σ(inner · W_{k+1} h_k)   weights: [depth, HIDDEN, 2·WIDTH] = (W_j, V_·j)   states: [slot, row, WIDTH]
+// STAGES and COMBINE: the stages of a Runge–Kutta method, as in rows_forward.
 // A workgroup carries ROWS rows in workgroup memory through all layers; an invocation makes one hidden unit, then one coordinate, of a row.
-// Host guarantees: slots are `slot4` vec4 apart; WIDTH % 4 == 0, rows padded to workgroups · ROWS, ROWS · (WIDTH + HIDDEN) floats fit workgroup memory.
+// Host guarantees: slots are `slot4` vec4 apart; WIDTH % 4 == 0, rows padded to workgroups · ROWS, ROWS · (WIDTH + HIDDEN) floats fit workgroup memory; layer_count % STAGES == 0.
 import package::common::activation::activation;
+import package::common::remainder::remainder;
 import package::common::two_sum::two_sum_error;
 
 const WIDTH = 16u;
 const HIDDEN = 32u;
 const ROWS = 4u;
 const WORKGROUP = 64u;
+const STAGES = 1u;
+const COMBINE = array<f32, 1>(1.0);
+const KEPT = STAGES - 1u;
 const CHUNKS = WIDTH / 4u;
 const ELEMENTS = (ROWS * CHUNKS + WORKGROUP - 1u) / WORKGROUP;
 
@@ -31,12 +36,17 @@ var<workgroup> a: array<f32, ROWS * HIDDEN>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
   let base = group.x * ROWS * CHUNKS;
   var low = array<vec4f, ELEMENTS>();
+  var start = array<vec4f, ELEMENTS>();
+  var slopes = array<vec4f, STAGES * ELEMENTS>();
   //@unroll
   for (var e = 0u; e < ELEMENTS; e++) {
     let at = local + e * WORKGROUP;
     if (at < ROWS * CHUNKS) {
       h[at] = states[base + at];
       low[e] = state_low[base + at];
+      if (STAGES > 1u) {
+        start[e] = h[at];
+      }
     }
   }
   for (var k = 0u; k < params.layer_count; k++) {
@@ -52,6 +62,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
       a[at] = activation(params.inner * z);
     }
     workgroupBarrier();
+    let stage = remainder(k, STAGES);
+    let last = STAGES == 1u || stage == KEPT;
+    let own = params.outer * COMBINE[stage * STAGES + stage];
     let slot = (k + 1u) * params.slot_step * params.slot4;
     //@unroll
     for (var e = 0u; e < ELEMENTS; e++) {
@@ -63,9 +76,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         for (var j = 0u; j < HIDDEN; j++) {
           sum += weights[((k * HIDDEN + j) * 2u + 1u) * CHUNKS + c] * a[row * HIDDEN + j];
         }
-        let change = params.outer * sum + low[e];
-        let next = h[at] + change;
-        low[e] = two_sum_error(h[at], change, next, params.layer_count >> 31u);
+        var change = own * sum;
+        //@unroll
+        for (var s = 0u; s < KEPT; s++) {
+          if (s == stage) {
+            slopes[s * ELEMENTS + e] = sum;
+          }
+          if (s < stage) {
+            change += params.outer * COMBINE[stage * STAGES + s] * slopes[s * ELEMENTS + e];
+          }
+        }
+        change += select(vec4f(), low[e], last);
+        let before = select(start[e], h[at], STAGES == 1u);
+        let next = before + change;
+        low[e] = select(low[e], two_sum_error(before, change, next, params.layer_count >> 31u), last);
+        if (STAGES > 1u) {
+          start[e] = select(before, next, last);
+        }
         h[at] = next;
         states[slot + base + at] = next;
       }

@@ -1,13 +1,13 @@
 // A right-hand side and what belongs to it at n points (y, p, t): f [DIM], its event value, wᵀ ∂f/∂(y, p, t) with w [DIM],
 //   and J = ∂f/∂y [DIM · DIM], row by row. `points` and `pullbacks` have rows y [DIM], p [PARAMETERS], t; a column a point.
 // One invocation a point. For checks of a field, not for solves.
-// Host promises: the grid of workgroups covers `count` points; with VJP and JACOBIAN the field has these functions.
+// Host promises: the grid of workgroups covers `count` points; with ODE_VJP and ODE_JACOBIAN the field has these functions.
 import package::common::ode_field::{DIM, PARAMETERS, State, Params, vector_field, event_value};
 import package::common::ode_derivatives::{Pullback, vector_field_vjp, jacobian};
 
 const WORKGROUP = 64u;
-const VJP = true;
-const JACOBIAN = true;
+const ODE_VJP = true;
+const ODE_JACOBIAN = true;
 
 struct SolveParams {
   count: u32,
@@ -39,7 +39,7 @@ fn main(
   let slope = vector_field(t, y, p);
   for (var i = 0u; i < DIM; i++) { slopes[i * count + index] = slope[i]; }
   event_values[index] = event_value(t, y, p);
-  if (VJP) {
+  if (ODE_VJP) {
     var w = State();
     for (var i = 0u; i < DIM; i++) { w[i] = cotangents[i * count + index]; }
     let pullback = vector_field_vjp(t, y, p, w);
@@ -47,7 +47,7 @@ fn main(
     for (var i = 0u; i < PARAMETERS; i++) { pullbacks[(DIM + i) * count + index] = pullback.p[i]; }
     pullbacks[(DIM + PARAMETERS) * count + index] = pullback.t;
   }
-  if (JACOBIAN) {
+  if (ODE_JACOBIAN) {
     let rows = jacobian(t, y, p);
     for (var i = 0u; i < DIM; i++) {
       for (var j = 0u; j < DIM; j++) { jacobians[(i * DIM + j) * count + index] = rows[i][j]; }

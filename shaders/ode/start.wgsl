@@ -6,20 +6,20 @@
 import package::common::ode_field::{DIM, State, vector_field, event_value};
 import package::common::ode_error::{scaled_norm, is_infinite_or_nan};
 import package::common::ode_save::{
-  SAVE, SAVE_GRID, SAVE_STATISTICS, Statistics, grid_points, grid_time, save_point, store_statistics,
+  ODE_SAVE, ODE_SAVE_GRID, ODE_SAVE_STATISTICS, OdeStatistics, grid_points, grid_time, save_point, store_statistics,
 };
 import package::common::ode_rows::{
-  ADAPTIVE, load_given, load_pace, load_trajectory, load_watched, store_pace, store_trajectory, store_watched,
+  ODE_ADAPTIVE, load_given, load_pace, load_trajectory, load_watched, store_pace, store_trajectory, store_watched,
 };
-import package::common::ode_solve::{DONE, NOT_FINISHED, Given, Trajectory, params};
+import package::common::ode_solve::{ODE_DONE, ODE_NOT_FINISHED, OdeGiven, OdeTrajectory, params};
 
 const WORKGROUP = 64;
-const EVENT = false;
-const FIRST_SLOPE = true; // f(t0, y0) is asked for
-const INVERSE_ORDER = 0.2; // 1/k, k the order of the error estimate in h
-const INITIAL_ERROR = 1.0;
+const ODE_EVENT = false;
+const ODE_FIRST_SLOPE = true; // f(t0, y0) is asked for
+const ODE_INVERSE_ORDER = 0.2; // 1/k, k the order of the error estimate in h
+const ODE_INITIAL_ERROR = 1.0;
 
-fn initial_step(given: Given, x: Trajectory, direction: f32, span: f32) -> f32 {
+fn initial_step(given: OdeGiven, x: OdeTrajectory, direction: f32, span: f32) -> f32 {
   let d0 = scaled_norm(x.y, x.y, x.y, given.rtol, given.atol);
   let d1 = scaled_norm(x.slope, x.y, x.y, given.rtol, given.atol);
   let probe = select(0.01 * (d0 / d1), 1e-6, d0 < 1e-5 || d1 < 1e-5);
@@ -37,7 +37,7 @@ fn initial_step(given: Given, x: Trajectory, direction: f32, span: f32) -> f32 {
   }
   let d2 = scaled_norm(change, x.y, x.y, given.rtol, given.atol) / h0;
   let steepest = max(d1, d2);
-  let h1 = select(pow(0.01 / steepest, INVERSE_ORDER), max(1e-6, h0 * 1e-3), steepest <= 1e-15);
+  let h1 = select(pow(0.01 / steepest, ODE_INVERSE_ORDER), max(1e-6, h0 * 1e-3), steepest <= 1e-15);
   // A right-hand side that is not finite at t0: the first step finds it out.
   let unusable = is_infinite_or_nan(d0) || is_infinite_or_nan(d1) || is_infinite_or_nan(d2);
   return select(min(min(100.0 * h0, h1), span), span, unusable);
@@ -56,25 +56,26 @@ fn main(
   var x = load_trajectory(index);
   var watched = load_watched(index);
   let span = abs(given.t1 - x.t);
-  x.status = select(NOT_FINISHED, DONE, span == 0.0);
-  if (FIRST_SLOPE) {
+  x.status = select(ODE_NOT_FINISHED, ODE_DONE, span == 0.0);
+  if (ODE_FIRST_SLOPE) {
     x.slope = vector_field(x.t, x.y, given.p);
     x.has_slope = span > 0.0;
     x.evaluations = select(0u, 1u, x.has_slope);
   }
-  if (ADAPTIVE) {
+  x.auxiliary = x.y;
+  if (ODE_ADAPTIVE) {
     var pace = load_pace(index);
     let direction = select(-1.0, 1.0, given.t1 > x.t);
     let prescribed = pace.h > 0.0;
     let first = select(initial_step(given, x, direction, span), pace.h, prescribed);
     x.evaluations += select(1u, 0u, prescribed || span == 0.0);
     pace.h = direction * min(first, params.dt_max);
-    pace.previous = INITIAL_ERROR;
-    pace.before_previous = INITIAL_ERROR;
+    pace.previous = ODE_INITIAL_ERROR;
+    pace.before_previous = ODE_INITIAL_ERROR;
     store_pace(index, pace);
   }
-  if (EVENT) { watched.event_value = event_value(x.t, x.y, given.p); }
-  if (SAVE == SAVE_GRID) {
+  if (ODE_EVENT) { watched.event_value = event_value(x.t, x.y, given.p); }
+  if (ODE_SAVE == ODE_SAVE_GRID) {
     let points = grid_points(index);
     while (watched.saved < points) {
       if (grid_time(index, watched.saved) != x.t) { break; }
@@ -82,7 +83,7 @@ fn main(
       watched.saved++;
     }
   }
-  if (SAVE == SAVE_STATISTICS) { store_statistics(index, Statistics(x.y, x.y, x.y, State(), 0.0)); }
+  if (ODE_SAVE == ODE_SAVE_STATISTICS) { store_statistics(index, OdeStatistics(x.y, x.y, x.y, State(), 0.0)); }
   store_watched(index, watched);
-  store_trajectory(index, x, false);
+  store_trajectory(index, x, 0u);
 }

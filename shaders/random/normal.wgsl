@@ -3,12 +3,12 @@
 // One invocation draws the two numbers of a counter, then strides over the grid by whole grids. No barrier, no sharing.
 // Host promises: table is normalTable() (1024 pairs), (key0, key1) a RandomStream's key, first + count <= 2^32 - 1, and a 1-D grid
 //   of at most 65535 groups, ideally ceil((count / 2 + 1) / WORKGROUP). Words beyond output[count - 1] are not touched.
+import package::common::threefry::threefry2x32;
 
 const WORKGROUP = 64;
 
 const SEGMENT_BITS = 5u;
 const DROPPED_BITS = 9u; // 30 - SEGMENT_BITS - 16, the bits below the 16-bit fraction
-const PARITY = 0x1bd11bdau;
 const TO_UNIT = 4.76837158203125e-7; // 2^-21
 
 struct Params {
@@ -22,30 +22,6 @@ struct Params {
 @group(0) @binding(0) var<storage, read> table: array<vec2u>;
 @group(0) @binding(1) var<storage, read_write> output: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
-
-fn mix(x: vec2u, turn: u32) -> vec2u {
-  let sum = x.x + x.y;
-  let left = x.y << turn;
-  let right = x.y >> (32u - turn);
-  return vec2u(sum, (left | right) ^ sum);
-}
-
-fn four_rounds(x: vec2u, turns: vec4u) -> vec2u {
-  return mix(mix(mix(mix(x, turns.x), turns.y), turns.z), turns.w);
-}
-
-fn threefry2x32(key: vec2u, counter: vec2u) -> vec2u {
-  let even = vec4u(13u, 15u, 26u, 6u);
-  let odd = vec4u(17u, 29u, 16u, 24u);
-  let last = PARITY ^ key.x ^ key.y;
-  var x = counter + key;
-  x = four_rounds(x, even) + vec2u(key.y, last + 1u);
-  x = four_rounds(x, odd) + vec2u(last, key.x + 2u);
-  x = four_rounds(x, even) + vec2u(key.x, key.y + 3u);
-  x = four_rounds(x, odd) + vec2u(key.y, last + 4u);
-  x = four_rounds(x, even) + vec2u(last, key.x + 5u);
-  return x;
-}
 
 // The normal number of a random word; src/model/random.ts explains the octaves and segments.
 fn normal_of_word(word: u32) -> f32 {

@@ -11,11 +11,13 @@ export interface ChildOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Killed after this many seconds. */
   readonly timeoutSeconds: number;
+  /** Killed when this aborts. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface ChildResult {
-  /** `exited` with a code or by a signal, `timeout`: killed here, `absent`: no such program. */
-  readonly end: "exited" | "timeout" | "absent";
+  /** `exited` with a code or by a signal, `timeout` and `stopped`: killed here, `absent`: no such program. */
+  readonly end: "exited" | "timeout" | "stopped" | "absent";
   /** Exit code; null when a signal ended it or it never ran. */
   readonly code: number | null;
   /** What ended it, in words, when it was not exit code 0. */
@@ -28,10 +30,16 @@ export interface ChildResult {
   readonly load: number;
 }
 
+/** What ended a program that was stopped. */
+const STOPPED = "Ctrl-C";
+
 /** Runs a program to its end. Never rejects: how it ended is in the result. */
 export function runChild(program: string, args: readonly string[], options: ChildOptions): Promise<ChildResult> {
   const load = loadavg()[0]!;
   const started = performance.now();
+  const { signal: stop } = options;
+  if (stop?.aborted)
+    return Promise.resolve({ end: "stopped", code: null, reason: STOPPED, out: "", err: "", seconds: 0, load });
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       env: { ...process.env, ...options.env },
@@ -42,8 +50,12 @@ export function runChild(program: string, args: readonly string[], options: Chil
     let late = false;
     const timer = setTimeout(() => {
       late = true;
-      child.kill("SIGKILL");
+      kill();
     }, 1000 * options.timeoutSeconds);
+    const kill = () => child.kill("SIGKILL");
+    stop?.addEventListener("abort", kill);
+    // A program of its own would outlive this process.
+    process.once("exit", kill);
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       out += text;
     });
@@ -52,6 +64,8 @@ export function runChild(program: string, args: readonly string[], options: Chil
     });
     const finish = (end: ChildResult["end"], code: number | null, reason?: string) => {
       clearTimeout(timer);
+      stop?.removeEventListener("abort", kill);
+      process.off("exit", kill);
       const seconds = (performance.now() - started) / 1000;
       resolve({ end, code, ...(reason !== undefined && { reason }), out, err, seconds, load });
     };
@@ -60,7 +74,9 @@ export function runChild(program: string, args: readonly string[], options: Chil
       else finish("exited", null, error.message);
     });
     child.on("close", (code, signal) => {
-      if (late) finish("timeout", null, `no result within ${options.timeoutSeconds} s`);
+      // A terminal's Ctrl-C ends the program as well, which is no failure of its own.
+      if (stop?.aborted) finish("stopped", null, STOPPED);
+      else if (late) finish("timeout", null, `no result within ${options.timeoutSeconds} s`);
       else if (code === 0) finish("exited", code);
       else finish("exited", code, `${signal ?? `exit ${code}`}: ${lastError(err)}`);
     });

@@ -55,7 +55,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   "step-width": { key: ["width"], value: "median" },
   "step-batch": { key: ["batch"], value: "median" },
   "time-to-claim": { key: ["experiment", "preset"], value: "wall" },
+  "ode-solves": { key: ["method", "steps", "trajectories"], value: "median" },
+  "ode-gradients": { key: ["method", "steps", "trajectories"], value: "ratio" },
   peers: { key: ["depth", "peer"], value: "median" },
+  "ode-peers": { key: ["contest", "trajectories", "peer", "method"], value: "median" },
 };
 
 /** Facts of the stamp that make it another device when they differ. */

@@ -21,6 +21,8 @@ export interface ExperimentsOptions {
   readonly timeoutSeconds?: number | undefined;
   /** JavaScript file of the command line; default the package's own. */
   readonly program?: string | undefined;
+  /** Ends the run being measured; what was measured stays. */
+  readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((line: string) => void) | undefined;
 }
 
@@ -63,7 +65,7 @@ export async function experimentsSuite(options: ExperimentsOptions): Promise<Sui
     const row = run.skip === undefined ? await timeRun(run, options) : emptyRow(run, "skipped", run.skip);
     rows.push(row);
     const result = typeof row.wall === "number" ? `${row.wall.toFixed(1)} s` : `${row.status}, ${row.reason}`;
-    options.onProgress?.(`${run.experiment} ${run.preset}: ${result}`);
+    if (row.status !== "stopped") options.onProgress?.(`${run.experiment} ${run.preset}: ${result}`);
   }
   return {
     tables: [
@@ -81,7 +83,7 @@ export async function experimentsSuite(options: ExperimentsOptions): Promise<Sui
           { name: "device memory", unit: "MiB", description: "peak of live buffers" },
           { name: "host memory", unit: "MiB", description: "peak of the process before its report is written" },
           { name: "load", description: "load average of the machine over the minute before" },
-          { name: "status", description: "measured, skipped, failed or timeout" },
+          { name: "status", description: "measured, skipped, failed, timeout or stopped (Ctrl-C)" },
           { name: "reason", description: "why there are no numbers" },
         ],
         rows,
@@ -102,14 +104,14 @@ const recordSchema = z.object({
 });
 
 async function timeRun(run: PlannedRun, options: ExperimentsOptions): Promise<Record<string, Cell>> {
-  const { adapter = "auto", timeoutSeconds = 900 } = options;
+  const { adapter = "auto", timeoutSeconds = 900, signal } = options;
   const program = options.program ?? join(PACKAGE_ROOT, "dist", "cli", "main.js");
   const folder = mkdtempSync(join(tmpdir(), "deeplimit-bench-"));
   try {
     const out = join(folder, "run");
     const { experiment, preset } = run;
     const args = ["run", experiment, "--preset", preset, "--adapter", adapter, "--out", out, "--quiet"];
-    const child = await runChild(process.execPath, [program, ...args], { timeoutSeconds });
+    const child = await runChild(process.execPath, [program, ...args], { timeoutSeconds, signal });
     return rowOf(run, child, join(out, "record.json"));
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -117,7 +119,7 @@ async function timeRun(run: PlannedRun, options: ExperimentsOptions): Promise<Re
 }
 
 function rowOf(run: PlannedRun, child: ChildResult, recordFile: string): Record<string, Cell> {
-  if (child.end === "timeout") return emptyRow(run, "timeout", child.reason!, child.load);
+  if (child.end === "timeout" || child.end === "stopped") return emptyRow(run, child.end, child.reason!, child.load);
   let record: z.infer<typeof recordSchema>;
   try {
     record = recordSchema.parse(JSON.parse(readFileSync(recordFile, "utf8")));

@@ -9,6 +9,9 @@ import { flowRows } from "./kernel_rows/flow.ts";
 import { lossRows } from "./kernel_rows/loss.ts";
 import { metricRows } from "./kernel_rows/metric.ts";
 import { odeRows } from "./kernel_rows/ode.ts";
+import { odeGradientRows } from "./kernel_rows/ode_gradient.ts";
+import { odeMethodRows } from "./kernel_rows/ode_methods.ts";
+import { reversibleRow } from "./kernel_rows/ode_reversible.ts";
 import { randomRows } from "./kernel_rows/random.ts";
 import { type Expectation, type KernelCase, type KernelRow, rowSizes } from "./kernel_rows/row.ts";
 import type { SuiteResult } from "./suite.ts";
@@ -31,6 +34,9 @@ export function kernelRows(profile: Gpu["profile"], reduced = false): KernelRow[
     ...lossRows(sizes),
     ...metricRows(profile, sizes),
     ...odeRows(profile, sizes),
+    ...odeGradientRows(profile, sizes),
+    ...odeMethodRows(profile, sizes),
+    reversibleRow(profile, sizes),
     ...randomRows(sizes),
   ];
 }

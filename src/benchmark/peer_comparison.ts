@@ -4,20 +4,21 @@ import type { Cell } from "../experiment/record.ts";
 import { median, quantile } from "../experiment/statistics.ts";
 import { RandomStream } from "../model/random.ts";
 
-interface Peer {
+/** A script that measures one library. */
+export interface Peer {
   /** File in bench/peers. */
   readonly script: string;
   readonly backend: "cpu" | "wasm" | "webgpu" | "cuda" | "auto";
   /** Node, or a Python that has this module. */
-  readonly runtime: { readonly node: readonly string[] } | { readonly python: "torch" | "jax" };
+  readonly runtime: { readonly node: readonly string[] } | { readonly python: string };
 }
 
-const node = (script: string, backend: Peer["backend"], flags: readonly string[] = []): Peer => ({
+export const node = (script: string, backend: Peer["backend"], flags: readonly string[] = []): Peer => ({
   script,
   backend,
   runtime: { node: flags },
 });
-const python = (script: string, backend: Peer["backend"], module: "torch" | "jax"): Peer => ({
+export const python = (script: string, backend: Peer["backend"], module: string): Peer => ({
   script,
   backend,
   runtime: { python: module },
@@ -44,27 +45,28 @@ export const PEERS: Readonly<Record<string, Peer>> = {
 export const OWN = "deeplimit";
 
 /** A peer as asked for. */
-export interface PeerSpec {
+export interface PeerSpec<P extends Peer = Peer> {
   /** Name in the tables: NAME, or NAME:ADAPTER. */
   readonly label: string;
   readonly name: string;
-  readonly peer: Peer;
+  readonly peer: P;
   /** WebGPU adapter that this peer takes, when not the one of all. */
   readonly adapter?: string;
-  /** Left out, and said so, beyond this depth. */
-  readonly maxDepth: number;
+  /** Left out, and said so, beyond this depth or this many trajectories. */
+  readonly limit: number;
 }
 
 /**
- * `NAME[:ADAPTER][@MAXDEPTH]`, e.g. `pytorch`, `tfjs-webgpu@1024`, `deeplimit:swiftshader`.
+ * `NAME[:ADAPTER][@LIMIT]`, e.g. `pytorch`, `tfjs-webgpu@1024`, `deeplimit:swiftshader`.
+ * @param known peers by their names
  * @throws ConfigError naming what is wrong
  */
-export function parsePeer(text: string): PeerSpec {
+export function parsePeer<P extends Peer>(text: string, known: Readonly<Record<string, P>>): PeerSpec<P> {
   const match = /^([^:@]+)(?::([^:@]+))?(?:@(\d+))?$/.exec(text);
   const name = match?.[1] ?? "";
-  const peer = Object.hasOwn(PEERS, name) ? PEERS[name] : undefined;
+  const peer = Object.hasOwn(known, name) ? known[name] : undefined;
   if (!match || !peer)
-    throw new ConfigError("peers", `must be NAME[:ADAPTER][@MAXDEPTH] of ${Object.keys(PEERS).join(", ")}`, text);
+    throw new ConfigError("peers", `must be NAME[:ADAPTER][@LIMIT] of ${Object.keys(known).join(", ")}`, text);
   const [, , adapter, limit] = match;
   if (adapter !== undefined && peer.backend !== "webgpu")
     throw new ConfigError(
@@ -77,17 +79,23 @@ export function parsePeer(text: string): PeerSpec {
     name,
     peer,
     ...(adapter !== undefined && { adapter }),
-    maxDepth: limit === undefined ? Number.POSITIVE_INFINITY : Number(limit),
+    limit: limit === undefined ? Number.POSITIVE_INFINITY : Number(limit),
   };
 }
 
 /** @throws ConfigError for a peer that is unknown or named twice */
-export function parsePeers(texts: readonly string[]): PeerSpec[] {
-  const specs = texts.map(parsePeer);
+export function parsePeers<P extends Peer>(
+  texts: readonly string[],
+  known: Readonly<Record<string, P>>,
+): PeerSpec<P>[] {
+  const specs = texts.map((text) => parsePeer(text, known));
   const twice = specs.find(({ label }, i) => specs.findIndex((other) => other.label === label) < i);
   if (twice) throw new ConfigError("peers", "must name each peer once", twice.label);
   return specs;
 }
+
+/** Why a peer has a limit that nobody asked for. */
+export const DEFAULT_LIMIT_REASON = "a step takes minutes there, or gigabytes of memory; --peers NAME runs it";
 
 /**
  * All peers, each up to the depth where a step takes it minutes or its memory runs out on two cores (2026-11): jax-js

@@ -1,59 +1,45 @@
 /** The training step of other libraries on the same machine, data and losses: each peer a process of its own. Node only. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { z } from "zod";
-import { ConfigError } from "../config/errors.ts";
 import type { Cell, Column, Figure } from "../experiment/record.ts";
-import { ADAPTER_CHOICES } from "../gpu/node_adapter.ts";
-import { PACKAGE_ROOT, runChild } from "./child_process.ts";
 import {
+  DEFAULT_LIMIT_REASON,
   defaultPeers,
   fasterPeers,
   LOSS_TOLERANCE,
   lossDifference,
   makeCase,
   OWN,
+  PEERS,
   type PeerSpec,
   parsePeers,
   ratioOf,
   referenceOf,
 } from "./peer_comparison.ts";
+import { checkAdapters, checkCounts, PeerRunner, type PeerRunOptions, type PeerStatus } from "./peer_runner.ts";
 import type { SuiteResult } from "./suite.ts";
 import { summarise } from "./timing.ts";
 
-export interface PeersOptions {
+export interface PeersOptions extends PeerRunOptions {
   /** `NAME[:ADAPTER][@MAXDEPTH]`, see `parsePeer`; default: all. */
   readonly peers?: readonly string[] | undefined;
   /** Default 64, 256, 1024, 4096. */
   readonly depths?: readonly number[] | undefined;
   /** Times that all peers are run in the same order; default 2. */
   readonly rounds?: number | undefined;
-  /** Timed steps of a run, after `warmup`; default 7 after 1. */
+  /** Timed steps of a run, after those that warm it up; default 7. */
   readonly steps?: number | undefined;
-  readonly warmup?: number | undefined;
-  /** A run that lasts longer is stopped; from a third of it on, a run begins no further step. Default 300. */
-  readonly timeoutSeconds?: number | undefined;
-  /** WebGPU adapter of peers that name none; default auto. */
-  readonly adapter?: string | undefined;
   /** The adapter is a software one: the default peers stop at smaller depths. Default true. */
   readonly software?: boolean | undefined;
-  /** Python of the Python peers; default: the first of python3 and /usr/bin/python3 that imports what the peer needs. */
-  readonly python?: string | undefined;
   /** Of the data; default 1. */
   readonly seed?: number | undefined;
-  /** Where the peers' scripts lie; default bench/peers of the repository. */
-  readonly folder?: string | undefined;
   readonly onProgress?: ((line: string) => void) | undefined;
 }
 
 const PEERS_TABLE = "peers";
 const RATIOS_TABLE = "peer-ratios";
 const MIB = 2 ** 20;
-const PYTHONS = ["python3", "/usr/bin/python3"];
-const IMPORT_SECONDS = 120;
 
-/** The line of JSON that a peer prints: what it measured, or what it lacks. NaN arrives as null. */
+/** The line of JSON that a peer prints. NaN arrives as null. */
 const loss = z
   .number()
   .nullable()
@@ -63,13 +49,11 @@ const resultSchema = z.object({
   device: z.string(),
   losses: z.array(loss).min(2),
   msPerStep: z.array(z.number().positive()).min(1),
+  warmup: z.int(),
   firstStepMs: z.number(),
   peakRssBytes: z.number(),
 });
 type PeerResult = z.infer<typeof resultSchema>;
-const missingSchema = z.object({ missing: z.string() });
-
-type PeerStatus = "measured" | "missing" | "failed" | "timeout" | "skipped" | "different result";
 
 /** A peer at one depth: its results by round until something ended it. */
 interface Contender {
@@ -92,27 +76,20 @@ interface Contender {
  * @throws ConfigError for unknown peers, and depths, rounds or steps that are not positive integers
  */
 export async function peersSuite(options: PeersOptions = {}): Promise<SuiteResult> {
-  const { depths = [64, 256, 1024, 4096], rounds = 2, steps = 7, warmup = 1, software = true, seed = 1 } = options;
-  const specs = parsePeers(options.peers ?? defaultPeers(software));
-  for (const [field, value, least] of [
-    ["rounds", rounds, 1],
-    ["steps", steps, 1],
-    ["warmup", warmup, 0],
-  ] as const)
-    if (!Number.isInteger(value) || value < least)
-      throw new ConfigError(field, `must be an integer of at least ${least}`, value);
-  for (const adapter of [options.adapter ?? "auto", ...specs.map((spec) => spec.adapter ?? "auto")])
-    if (!ADAPTER_CHOICES.some((choice) => choice === adapter))
-      throw new ConfigError("adapter", `must be one of ${ADAPTER_CHOICES.join(", ")}`, adapter);
+  const { depths = [64, 256, 1024, 4096], rounds = 2, steps = 7, software = true, seed = 1 } = options;
+  const specs = parsePeers(options.peers ?? defaultPeers(software), PEERS);
+  checkCounts({ rounds, steps });
+  checkAdapters(options.adapter, specs);
   const cases = depths.map((depth) => makeCase(depth, seed));
 
-  const runner = new PeerRunner(options, steps, warmup);
+  const runner = new PeerRunner(options);
   const peers: Record<string, Cell>[] = [];
   const ratios: Record<string, Cell>[] = [];
   const notes = new Set<string>();
   try {
     for (const problem of cases) {
-      const contenders = await compete(specs, runner.write(problem), problem.depth, rounds, runner, options.onProgress);
+      const file = runner.write(`depth-${problem.depth}`, problem);
+      const contenders = await compete(specs, file, problem.depth, { rounds, steps, runner, options });
       peers.push(...contenders.map((contender) => peerRow(problem.depth, contender)));
       ratios.push(...ratioRows(problem.depth, contenders));
       for (const note of adapterNotes(contenders)) notes.add(note);
@@ -147,21 +124,26 @@ export async function peersSuite(options: PeersOptions = {}): Promise<SuiteResul
   };
 }
 
+interface Competition {
+  readonly rounds: number;
+  readonly steps: number;
+  readonly runner: PeerRunner;
+  readonly options: PeersOptions;
+}
+
 /** All rounds of one depth. */
 async function compete(
   specs: readonly PeerSpec[],
   caseFile: string,
   depth: number,
-  rounds: number,
-  runner: PeerRunner,
-  onProgress: PeersOptions["onProgress"],
+  { rounds, steps, runner, options: { peers, onProgress } }: Competition,
 ): Promise<Contender[]> {
   const contenders = specs.map((spec): Contender => {
     const contender: Contender = { spec, name: spec.name, results: [], status: "measured", ended: false };
-    if (depth > spec.maxDepth) {
+    if (depth > spec.limit) {
       contender.ended = true;
       contender.status = "skipped";
-      contender.reason = `left out beyond L = ${spec.maxDepth}`;
+      contender.reason = `left out beyond L = ${spec.limit}${peers ? ", as asked" : `: ${DEFAULT_LIMIT_REASON}`}`;
     }
     return contender;
   });
@@ -169,9 +151,10 @@ async function compete(
   for (let round = 0; round < rounds; round++) {
     for (const contender of contenders) {
       if (contender.ended) continue;
-      const { result, load, status, reason } = await runner.run(contender.spec, caseFile);
+      const args = ["--steps", `${steps}`];
+      const { result, load, status, reason } = await runner.run(contender.spec, caseFile, args, resultSchema);
       if (load !== undefined) contender.load = Math.max(contender.load ?? 0, load);
-      say(contender, result ? `round ${round + 1} of ${rounds}` : `${status}, ${reason}`);
+      if (status !== "stopped") say(contender, result ? `round ${round + 1} of ${rounds}` : `${status}, ${reason}`);
       if (result) {
         contender.results.push(result);
         continue;
@@ -209,111 +192,12 @@ function compareLosses(finished: readonly Contender[], round: number): Contender
   return different;
 }
 
-interface RunOutcome {
-  readonly result?: PeerResult;
-  readonly status: PeerStatus;
-  readonly reason: string;
-  readonly load?: number;
-}
-
-/** Starts the peers' scripts, and finds the Python that each needs. */
-class PeerRunner {
-  readonly notes: string[] = [];
-  readonly #options: PeersOptions;
-  readonly #steps: number;
-  readonly #warmup: number;
-  readonly #peers: string;
-  readonly #folder: string;
-  readonly #pythons = new Map<string, Promise<string>>();
-
-  constructor(options: PeersOptions, steps: number, warmup: number) {
-    this.#options = options;
-    this.#steps = steps;
-    this.#warmup = warmup;
-    this.#peers = options.folder ?? join(PACKAGE_ROOT, "bench", "peers");
-    this.#folder = mkdtempSync(join(tmpdir(), "deeplimit-peers-"));
-  }
-
-  /** Writes a case for the scripts to read; its path. */
-  write(problem: ReturnType<typeof makeCase>): string {
-    const file = join(this.#folder, `depth-${problem.depth}.json`);
-    writeFileSync(file, JSON.stringify(problem));
-    return file;
-  }
-
-  clean(): void {
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  async run({ peer, adapter }: PeerSpec, caseFile: string): Promise<RunOutcome> {
-    const { timeoutSeconds = 300 } = this.#options;
-    const script = join(this.#peers, peer.script);
-    if (!existsSync(script))
-      return { status: "missing", reason: "peers are part of the repository, not of the npm package" };
-    const args = ["--case", caseFile, "--steps", `${this.#steps}`, "--warmup", `${this.#warmup}`];
-    // A slow peer stops early with the steps it has; the rest of the time is for start-up, compiling and the last step.
-    args.push("--backend", peer.backend, "--budget", `${timeoutSeconds / 3}`);
-    const { runtime } = peer;
-    if ("node" in runtime) {
-      args.unshift(...runtime.node, script);
-      args.push("--adapter", adapter ?? this.#options.adapter ?? "auto");
-    } else args.unshift(script);
-    const program = "node" in runtime ? process.execPath : await this.#python(runtime.python);
-    // One thread each: BLAS libraries read these at start.
-    const env = { OPENBLAS_NUM_THREADS: "1", OMP_NUM_THREADS: "1", MKL_NUM_THREADS: "1" };
-    const child = await runChild(program, args, { env, timeoutSeconds });
-    const { load, end } = child;
-    if (end === "absent") return { status: "missing", reason: child.reason!, load };
-    if (end === "timeout") return { status: "timeout", reason: child.reason!, load };
-    if (child.reason !== undefined) return { status: "failed", reason: child.reason, load };
-    const printed = lastJson(child.out);
-    const missing = missingSchema.safeParse(printed);
-    if (missing.success) return { status: "missing", reason: missing.data.missing, load };
-    const result = resultSchema.safeParse(printed);
-    if (!result.success) return { status: "failed", reason: "it printed no result", load };
-    return { result: result.data, status: "measured", reason: "", load };
-  }
-
-  /** The first Python that imports the module, looked for once; a script in another says itself what it lacks. */
-  #python(module: string): Promise<string> {
-    let found = this.#pythons.get(module);
-    if (!found) {
-      found = this.#findPython(module);
-      this.#pythons.set(module, found);
-    }
-    return found;
-  }
-
-  async #findPython(module: string): Promise<string> {
-    const { python } = this.#options;
-    if (python !== undefined) return python;
-    let first: string | undefined;
-    for (const program of PYTHONS) {
-      const { end, code } = await runChild(program, ["-c", `import ${module}`], { timeoutSeconds: IMPORT_SECONDS });
-      if (code === 0) {
-        this.notes.push(`Peers that need ${module} run in ${program}.`);
-        return program;
-      }
-      if (end !== "absent") first ??= program;
-    }
-    return first ?? PYTHONS[0]!;
-  }
-}
-
-function lastJson(text: string): unknown {
-  try {
-    return JSON.parse(text.trimEnd().split("\n").at(-1)!);
-  } catch {
-    return undefined;
-  }
-}
-
 const PEER_COLUMNS: readonly Column[] = [
   { name: "depth", description: "L" },
   { name: "peer", description: "library and backend, with the adapter where one was named" },
   { name: "version", description: "of the library" },
   { name: "device", description: "adapter or processor" },
-  { name: "status", description: "measured, different result, missing, failed, timeout or skipped" },
+  { name: "status", description: "measured, different result, missing, failed, timeout, skipped or stopped (Ctrl-C)" },
   { name: "reason", description: "why there are no times, and what to install" },
   { name: "median", unit: "ms", description: "of a step, over all rounds" },
   { name: "min", unit: "ms", description: "quickest step" },
@@ -321,6 +205,7 @@ const PEER_COLUMNS: readonly Column[] = [
   { name: "upper", unit: "ms", description: "upper quartile" },
   { name: "first step", unit: "ms", description: "of the first round, with what compiles then" },
   { name: "steps", description: "timed steps in all rounds" },
+  { name: "warm-up", description: "steps before those of a round, with the first; the largest of the rounds" },
   { name: "host memory", unit: "MiB", description: "peak resident memory of the process" },
   { name: "loss difference", description: "largest relative difference of a loss" },
   { name: "compared with", description: "the peer whose losses these were compared with" },
@@ -344,6 +229,7 @@ function peerRow(depth: number, contender: Contender): Record<string, Cell> {
     upper: times?.upper ?? null,
     "first step": times ? results[0]!.firstStepMs : null,
     steps: times?.samples ?? null,
+    "warm-up": times ? Math.max(...results.map(({ warmup }) => warmup)) : null,
     "host memory": times ? Math.max(...results.map(({ peakRssBytes }) => peakRssBytes)) / MIB : null,
     "loss difference": contender.difference ?? null,
     "compared with": contender.comparedWith ?? null,

@@ -19,7 +19,7 @@ import {
   SYMBOL,
   stepMemory,
 } from "./step_points.ts";
-import { summarise } from "./timing.ts";
+import { summarise, warmUp } from "./timing.ts";
 
 export interface StepTimingOptions {
   /** Timed steps of a point, at least; short steps are repeated for a second or 31 times. Default 5. */
@@ -28,6 +28,8 @@ export interface StepTimingOptions {
   readonly secondsPerPoint?: number | undefined;
   /** Device memory a training may take. Default: only single buffers are held against the adapter's limit. */
   readonly memoryBytes?: number | undefined;
+  /** Points after its abort are rows that say so. */
+  readonly signal?: AbortSignal | undefined;
   /** Peak memory of the host process so far, where it can be known. */
   readonly hostBytes?: (() => number) | undefined;
   readonly onProgress?: ((line: string) => void) | undefined;
@@ -35,7 +37,8 @@ export interface StepTimingOptions {
 
 const TRAINED = { A: false, Z: true, B: false };
 export const STEP_RATE = 0.01;
-export const WARM_UP_STEPS = 2;
+/** At least; see `warmUp`. */
+const WARM_UP_STEPS = 2;
 const SHORT_STEPS_MS = 1000;
 const MOST_STEPS = 31;
 /** Dispatches that carry timestamps: the recorder holds 2048. */
@@ -49,7 +52,7 @@ type Spread = ReturnType<typeof summarise>;
 export interface TimedPoint {
   readonly point: StepPoint;
   readonly measured?: MeasuredPoint;
-  readonly status: "measured" | "skipped" | "failed";
+  readonly status: "measured" | "skipped" | "failed" | "stopped";
   readonly reason?: string;
 }
 
@@ -84,6 +87,7 @@ export async function timePoint(
     onProgress?.(`${label}: ${status}, ${reason}`);
     return { point, status, reason };
   };
+  if (options.signal?.aborted) return { point, status: "stopped", reason: "Ctrl-C" };
   try {
     gpu.check();
   } catch (error) {
@@ -186,7 +190,7 @@ async function measure(
     const { recorder } = flow;
     const started = performance.now();
     const late = () => performance.now() - started > limitMs;
-    for (let i = 0; i < WARM_UP_STEPS && !(i > 0 && late()); i++) await advance(flow, 1);
+    await warmUp(() => advance(flow, 1), Math.min(2000, limitMs));
     const before = { dispatches: recorder.dispatches, submits: recorder.submits };
     const times: number[] = [];
     let sum = 0;

@@ -70,3 +70,24 @@ export function summarise(times: readonly number[]): Omit<Timing, "calls" | "clo
     samples: times.length,
   };
 }
+
+/**
+ * Repeats a call until two times in succession differ by less than a fifth, or `limitMs` have passed since the end of the
+ * first, which may compile, or 20 calls were made: the rule of bench/peers/protocol.mjs, so that all are warm alike.
+ * @returns milliseconds of each call
+ */
+export async function warmUp(call: () => Promise<unknown>, limitMs = 2000): Promise<number[]> {
+  const times: number[] = [];
+  let sinceFirst = 0;
+  while (times.length < 20 && sinceFirst < limitMs) {
+    const start = performance.now();
+    await call();
+    const last = performance.now() - start;
+    const before = times.at(-1);
+    times.push(last);
+    if (before === undefined) continue;
+    sinceFirst += last;
+    if (Math.abs(last - before) < 0.2 * Math.max(last, before)) break;
+  }
+  return times;
+}

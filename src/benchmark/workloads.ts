@@ -20,7 +20,6 @@ import {
   type StepTimingOptions,
   type TimedPoint,
   timePoint,
-  WARM_UP_STEPS,
 } from "./step_timing.ts";
 import type { SuiteResult } from "./suite.ts";
 
@@ -73,7 +72,7 @@ export async function workloadsSuite(
     figures: AXES.filter((axis) => times(axis).length > 0).map((axis) => stepFigure(axis, hasFloor)),
     claims,
     notes: [
-      `A step is timed from its call to the arrival of its loss on the host, one at a time, after ${WARM_UP_STEPS} that warm up; creating and compiling are not in it.`,
+      `A step is timed from its call to the arrival of its loss on the host, one at a time, after those that warm up (until two in succession differ by less than a fifth, or for 2 s); creating and compiling are not in it.`,
       "The width axis uses the factors 1/√m and 1/√q, because wide networks without them diverge; the cost is the same.",
       ...(hasFloor
         ? [
@@ -114,8 +113,8 @@ function stepColumns(axis: StepAxis): Column[] {
     ms("floor", "least time that the device's ceilings allow for the useful work"),
     { name: "bound by", description: "the ceiling that sets the floor" },
     { name: "share", unit: "%", description: "floor over median" },
-    { name: "status", description: "measured, skipped or failed" },
-    { name: "reason", description: "why a point was skipped or failed" },
+    { name: "status", description: "measured, skipped, failed or stopped (Ctrl-C)" },
+    { name: "reason", description: "why a point has no times" },
   ];
 }
 

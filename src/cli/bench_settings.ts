@@ -1,5 +1,6 @@
 /** What `deeplimit bench` is asked to measure: its options, checked. */
-import { PEERS, parsePeers } from "../benchmark/peer_comparison.ts";
+import { ODE_PEERS } from "../benchmark/ode_peer_comparison.ts";
+import { PEERS, type Peer, parsePeers } from "../benchmark/peer_comparison.ts";
 import { ConfigError } from "../config/errors.ts";
 import type { AdapterChoice } from "../gpu/node_adapter.ts";
 import { suggestion } from "./nearest.ts";
@@ -10,9 +11,11 @@ export const SUITES = {
   ceilings: "Ceilings of the device",
   kernels: "Kernels",
   workloads: "Training step",
+  ode: "Ensembles of ODEs",
   accuracy: "Accuracy in float32",
   experiments: "Time to claim",
   peers: "Peers",
+  "ode-peers": "Peers on ensembles of ODEs",
 } as const;
 export type SuiteName = keyof typeof SUITES;
 const SUITE_NAMES = Object.keys(SUITES) as SuiteName[];
@@ -25,6 +28,8 @@ export interface BenchOptions {
   readonly batch?: string;
   readonly peers?: string;
   readonly peerDepth?: string;
+  readonly trajectories?: string;
+  readonly odePeers?: string;
   readonly rounds?: string;
   readonly steps?: string;
   readonly python?: string;
@@ -44,6 +49,8 @@ export interface BenchSettings {
   readonly batches?: readonly number[];
   readonly peers?: readonly string[];
   readonly peerDepths?: readonly number[];
+  readonly trajectories?: readonly number[];
+  readonly odePeers?: readonly string[];
   readonly rounds?: number;
   readonly steps?: number;
   readonly python?: string;
@@ -60,6 +67,8 @@ const QUICK = {
   batches: [16],
   peers: ["deeplimit", "handwritten"],
   peerDepths: [16],
+  trajectories: [512],
+  odePeers: ["deeplimit", "handwritten"],
   rounds: 2,
   steps: 3,
   runs: ["large-depth:smoke"],
@@ -68,13 +77,14 @@ const QUICK = {
 /** @throws ConfigError naming the option, its rule and the value */
 export function benchSettings(options: BenchOptions): BenchSettings {
   const { adapter, quick = false, python } = options;
-  const peers = options.peers === undefined ? undefined : peerList(options.peers);
   const sizes = {
     depths: integers("--depth", options.depth),
     widths: integers("--width", options.width),
     batches: integers("--batch", options.batch),
-    peers,
+    peers: peerList("--peers", options.peers, PEERS),
     peerDepths: integers("--peer-depth", options.peerDepth),
+    trajectories: integers("--trajectories", options.trajectories, 2),
+    odePeers: peerList("--ode-peers", options.odePeers, ODE_PEERS),
     rounds: integer("--rounds", options.rounds),
     steps: integer("--steps", options.steps),
     python,
@@ -92,6 +102,8 @@ export function benchCommand(options: BenchOptions): string {
     ["--batch", options.batch],
     ["--peers", options.peers],
     ["--peer-depth", options.peerDepth],
+    ["--trajectories", options.trajectories],
+    ["--ode-peers", options.odePeers],
     ["--rounds", options.rounds],
     ["--steps", options.steps],
     ["--python", options.python],
@@ -110,18 +122,23 @@ function suiteList(text: string | undefined): SuiteName[] {
   return SUITE_NAMES.filter((name) => names.includes(name));
 }
 
-function peerList(text: string): string[] {
+function peerList(
+  option: string,
+  text: string | undefined,
+  peersByName: Readonly<Record<string, Peer>>,
+): string[] | undefined {
+  if (text === undefined) return undefined;
   const peers = list(text);
-  const known = Object.keys(PEERS);
-  if (peers.length === 0) throw new ConfigError("--peers", `must name some of ${known.join(", ")}`, text);
+  const known = Object.keys(peersByName);
+  if (peers.length === 0) throw new ConfigError(option, `must name some of ${known.join(", ")}`, text);
   for (const peer of peers) {
     const name = peer.split(/[:@]/, 1)[0]!;
-    if (!known.includes(name)) throw unknownName("--peers", name, known);
+    if (!known.includes(name)) throw unknownName(option, name, known);
   }
   try {
-    parsePeers(peers);
+    parsePeers(peers, peersByName);
   } catch (error) {
-    if (error instanceof ConfigError) throw new ConfigError("--peers", error.rule, error.value);
+    if (error instanceof ConfigError) throw new ConfigError(option, error.rule, error.value);
     throw error;
   }
   return peers;
@@ -132,11 +149,12 @@ function unknownName(option: string, name: string, known: readonly string[]): Co
 }
 
 /** Increasing, each once. */
-function integers(option: string, text: string | undefined): number[] | undefined {
+function integers(option: string, text: string | undefined, least = 1): number[] | undefined {
   if (text === undefined) return undefined;
   const values = list(text).map(parseInteger);
-  if (values.length === 0 || values.some(Number.isNaN))
-    throw new ConfigError(option, "must be integers of at least 1, separated by commas", text);
+  // The comparison is written so that a NaN is refused.
+  if (values.length === 0 || !values.every((value) => value >= least))
+    throw new ConfigError(option, `must be integers of at least ${least}, separated by commas`, text);
   return [...new Set(values)].sort((a, b) => a - b);
 }
 

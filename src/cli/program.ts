@@ -144,6 +144,8 @@ Examples:
     "batch",
     "peers",
     "peerDepth",
+    "trajectories",
+    "odePeers",
     "rounds",
     "steps",
     "python",
@@ -152,15 +154,17 @@ Examples:
   ];
   program
     .command("bench")
-    .description("measure this device, its kernels and training steps, and other libraries")
+    .description("measure this device, its kernels, training steps and ensembles, and other libraries")
     .option("--suite <list>", `of ${Object.keys(SUITES).join(", ")} (default: all)`)
     .option("--depth <list>", "depths of the training step, e.g. 64,1024")
     .option("--width <list>", "widths of the training step")
     .option("--batch <list>", "batches of the training step")
-    .option("--peers <list>", "NAME[:ADAPTER][@MAXDEPTH], e.g. pytorch,tfjs-webgpu@1024")
+    .option("--peers <list>", "NAME[:ADAPTER][@DEPTH], e.g. pytorch,tfjs-webgpu@1024")
     .option("--peer-depth <list>", "depths of the step that peers take")
+    .option("--trajectories <list>", "sizes of the ensembles of ODEs, e.g. 10000,1048576")
+    .option("--ode-peers <list>", "NAME[:ADAPTER][@TRAJECTORIES], e.g. handwritten,odex,diffrax")
     .option("--rounds <n>", "times that all peers take turns")
-    .option("--steps <n>", "timed steps of a size, and of a peer in a round")
+    .option("--steps <n>", "timed steps or solves of a size, and of a peer in a round")
     .option("--python <path>", "Python of the peers that need one")
     .addOption(adapter())
     .option("--quick", "tiny sizes, few samples: a first look, not to be quoted")
@@ -177,7 +181,8 @@ Examples:
       "after",
       `
 Files go into bench/results within the repository, otherwise into the current
-directory. Ctrl-C stops after the current suite and writes what there is.
+directory. Ctrl-C ends the process being measured, or the suite, and writes
+what there is.
 Peers need the repository and \`npm ci --prefix bench/peers\`.
 
 Examples:

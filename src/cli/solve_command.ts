@@ -4,7 +4,7 @@ import { SOLVE_CONTROLLERS, SOLVE_METHODS } from "../config/ode.ts";
 import { formatNumber } from "../report/format.ts";
 import { fieldsText, solve } from "./commands/solve.ts";
 import { EXIT } from "./exit_code.ts";
-import { ATOL, FORMATS, RTOL, type SolveOptions } from "./solve_options.ts";
+import { ATOL, FORMATS, GRADIENTS, RTOL, type SolveOptions } from "./solve_options.ts";
 import { widthOf } from "./terminal.ts";
 
 /** Adds `solve` to the program. */
@@ -28,6 +28,8 @@ export function addSolve(program: Command, adapter: () => Option, done: (code: n
     .addOption(new Option("--steps <n>", "this many fixed steps").conflicts(adaptive))
     .option("--save <what>", "end, grid:A:B:N, times:FILE, steps:K or statistics (default: end)")
     .option("--event <what>", "stop where a component has a value: x=0, or x=0,down,record,max=9")
+    .option("--cotangents <file>", "derivatives of a loss by the final states, a row a trajectory: writes its gradient")
+    .option("--adjoint <name>", `how the gradient is found: ${GRADIENTS.join(", ")} (default: replay)`)
     .option("--out <dir>", "directory of the results (default: runs/solve-FIELD)")
     .option("--format <name>", `${FORMATS.join(" or ")} (default: csv)`)
     .option("--force", "write over the files of an earlier solve")
@@ -46,7 +48,9 @@ State = array<f32, DIM>. Comments at its head may say
   // components: x, y
   // parameters: a = 1, b = 2.5
 With fn event_value(t: f32, y: State, p: Params) -> f32 it has an event of its
-own: --event event_value.
+own: --event event_value. With --cotangents it needs
+fn vector_field_vjp(t: f32, y: State, p: Params, w: State) -> Pullback, the
+products of w and its derivatives, Pullback { y: State, p: Params, t: f32 }.
 
 Exit codes: 0 at least one trajectory got to its end, 1 none did.
 

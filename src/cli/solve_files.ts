@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { DataError } from "../config/errors.ts";
 import { encodeNpy } from "../data/npy.ts";
 import { SOLVE_STATUSES } from "../ode/controllers.ts";
-import type { EnsembleSolve, SavedPoints, TrajectoryStatus } from "../ode/ensemble.ts";
+import type { EnsembleGradient, EnsembleSolve, SavedPoints, TrajectoryStatus } from "../ode/ensemble.ts";
 import { writeFileAtomic } from "../report/files.ts";
 import type { Format } from "./solve_options.ts";
 
@@ -56,19 +56,7 @@ export async function writeResults(
   status: TrajectoryStatus,
   components: readonly string[],
 ): Promise<string[]> {
-  const files: string[] = [];
-  const write = async (name: string, data: Uint8Array | Iterable<string>) => {
-    await writeFileAtomic(join(directory, name), data);
-    files.push(name);
-  };
-  const array = (name: string, data: Float32Array | Uint32Array | Int32Array, shape: readonly number[]) =>
-    write(
-      `${name}.npy`,
-      encodeNpy(data instanceof Float32Array ? Float32Array.from(data) : Int32Array.from(data), shape),
-    );
-  const table = (name: string, header: readonly string[], rows: Iterable<readonly (string | number)[]>) =>
-    write(`${name}.csv`, csvText(header, rows));
-
+  const { files, array, table } = writer(directory);
   const n = solve.trajectories;
   const dimension = solve.dimension;
   const { save, event } = solve.config;
@@ -151,6 +139,69 @@ export async function writeResults(
     }
   }
   return files;
+}
+
+/**
+ * Writes the gradient of a solve.
+ * @returns names of the files
+ */
+export async function writeGradient(
+  directory: string,
+  format: Format,
+  gradient: EnsembleGradient,
+  components: readonly string[],
+  parameters: readonly string[],
+): Promise<string[]> {
+  const { files, array, table } = writer(directory);
+  const { initial, start, end } = gradient;
+  const n = start.length;
+  const rowsOf = (values: Float32Array, width: number) =>
+    lines(values.length / width, (j) => [[j, ...Array.from(values.subarray(j * width, (j + 1) * width), decimal)]]);
+  if (format === "csv") {
+    await table("gradient_initial", ["trajectory", ...components], rowsOf(initial, components.length));
+    if (parameters.length > 0) {
+      const isOwn = gradient.parameters.length === n * parameters.length;
+      const sum = [Array.from(gradient.parameters, decimal)];
+      if (isOwn) {
+        await table(
+          "gradient_parameters",
+          ["trajectory", ...parameters],
+          rowsOf(gradient.parameters, parameters.length),
+        );
+      } else await table("gradient_parameters", parameters, sum);
+    }
+    await table(
+      "gradient_times",
+      ["trajectory", "t0", "t1"],
+      lines(n, (j) => [[j, decimal(start[j]!), decimal(end[j]!)]]),
+    );
+  } else {
+    const rows = gradient.parameters.length / Math.max(1, parameters.length);
+    await array("gradient_initial", initial, [n, components.length]);
+    if (parameters.length > 0) await array("gradient_parameters", gradient.parameters, [rows, parameters.length]);
+    await array("gradient_start", start, [n]);
+    await array("gradient_end", end, [n]);
+  }
+  return files;
+}
+
+/** Writes tables and arrays, and keeps the names of their files. */
+function writer(directory: string) {
+  const files: string[] = [];
+  const write = async (name: string, data: Uint8Array | Iterable<string>) => {
+    await writeFileAtomic(join(directory, name), data);
+    files.push(name);
+  };
+  return {
+    files,
+    array: (name: string, data: Float32Array | Uint32Array | Int32Array, shape: readonly number[]) =>
+      write(
+        `${name}.npy`,
+        encodeNpy(data instanceof Float32Array ? Float32Array.from(data) : Int32Array.from(data), shape),
+      ),
+    table: (name: string, header: readonly string[], rows: Iterable<readonly (string | number)[]>) =>
+      write(`${name}.csv`, csvText(header, rows)),
+  };
 }
 
 /** Points of a trajectory that were saved and kept. */

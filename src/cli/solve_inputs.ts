@@ -174,6 +174,18 @@ export function readTimes(file: string, n: number): Float32Array<ArrayBuffer> | 
   return lists.map((list) => Float32Array.from(list));
 }
 
+/**
+ * Derivatives of a loss by the final states, [n, components]: a row a trajectory, or one row of all.
+ * @throws DataError
+ */
+export function readCotangents(file: string, { components, initial }: SolveInputs, field: string): Float32Array {
+  const table = readTable(file);
+  const n = initial.length / components.length;
+  if (table.rows !== n && table.rows !== 1)
+    throw new DataError(file, `must have 1 row, or ${n}, a row a trajectory, got ${table.rows}`);
+  return statesOf({ name: field, initial: undefined }, table, components, n);
+}
+
 interface Table extends NumberTable {
   readonly file: string;
 }
@@ -221,8 +233,8 @@ function splitOwn(table: Table, taken: readonly string[]): SplitTable {
 }
 
 function statesOf(
-  { name, initial }: ChosenField,
-  table: SplitTable | undefined,
+  { name, initial }: Pick<ChosenField, "name" | "initial">,
+  table: Table | undefined,
   components: readonly string[],
   n: number,
 ): Float32Array {

@@ -1,6 +1,13 @@
 /** Options of `deeplimit solve` → options of the solver. */
 import { ConfigError } from "../config/errors.ts";
-import { type EnsembleInput, SOLVE_CONTROLLERS, SOLVE_METHODS, type UserField } from "../config/ode.ts";
+import {
+  ADJOINTS,
+  type EnsembleInput,
+  FIXED_STEP_METHODS,
+  SOLVE_CONTROLLERS,
+  SOLVE_METHODS,
+  type UserField,
+} from "../config/ode.ts";
 import type { AdapterChoice } from "../gpu/node_adapter.ts";
 import { nearest } from "./nearest.ts";
 import type { InputOptions } from "./solve_inputs.ts";
@@ -16,6 +23,8 @@ export interface SolveOptions extends InputOptions {
   readonly steps?: string;
   readonly save?: string;
   readonly event?: string;
+  readonly cotangents?: string;
+  readonly adjoint?: string;
   readonly out?: string;
   readonly format?: string;
   readonly force?: boolean;
@@ -27,6 +36,9 @@ export interface SolveOptions extends InputOptions {
 
 export const FORMATS = ["csv", "npy"] as const;
 export type Format = (typeof FORMATS)[number];
+
+/** Ways to a gradient. */
+export const GRADIENTS = ADJOINTS.filter((name) => name !== "none");
 
 /** Default tolerances of the command line. */
 export const RTOL = 1e-4;
@@ -40,8 +52,10 @@ const SAVES = ["end", "grid:FROM:TO:COUNT", "times:FILE", "steps:EVERY", "statis
 /** `readTimes` of a file is the caller's. @throws ConfigError naming the option, the rule and the value */
 export function solverOptions(options: SolveOptions, readTimes: TimesReader): EnsembleInput {
   const method = oneOf("--method", options.method ?? "tsit5", SOLVE_METHODS);
+  if (options.adjoint !== undefined && options.cotangents === undefined)
+    throw new ConfigError("--adjoint", "must come with --cotangents", options.adjoint);
   const fixed = options.dt !== undefined || options.steps !== undefined;
-  if (!fixed && ["euler", "rk4", "rk38"].includes(method))
+  if (!fixed && FIXED_STEP_METHODS.includes(method))
     throw new ConfigError("--method", "must have an error estimate unless --dt or --steps is given", method);
   return {
     method,
@@ -62,6 +76,7 @@ export function solverOptions(options: SolveOptions, readTimes: TimesReader): En
         },
     save: saveOf(options.save ?? "end", readTimes),
     ...(options.event !== undefined && { event: eventOf(options.event).event }),
+    ...(options.cotangents !== undefined && { adjoint: oneOf("--adjoint", options.adjoint ?? "replay", GRADIENTS) }),
   };
 }
 
@@ -174,6 +189,7 @@ const OPTION_NAMES: readonly (readonly [start: string, option: string])[] = [
   ["save.times", "times of --save"],
   ["save", "--save"],
   ["event", "--event"],
+  ["adjoint", "--adjoint"],
   ["initial", "--y0"],
   ["parameters", "--params"],
   ["start", "--t0"],

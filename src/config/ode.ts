@@ -13,14 +13,26 @@ export const SOLVE_METHODS = [
   "tsit5",
   "vern7",
   "dopri8",
+  "rosenbrock23",
+  "rodas4",
+  "rodas5p",
+  "kvaerno3",
+  "kvaerno5",
+  "leapfrog",
+  "reversible-heun",
 ] as const;
 export type SolveMethod = (typeof SOLVE_METHODS)[number];
+
+/** Those without an error estimate. */
+export const FIXED_STEP_METHODS: readonly SolveMethod[] = ["euler", "rk4", "rk38", "leapfrog"];
 
 export const SOLVE_CONTROLLERS = ["diffrax-i", "diffrax-pi", "arkode-pid", "sciml-i", "sciml-pi"] as const;
 export const SOLVE_NORMS = ["rms", "max"] as const;
 
 /** Components of a state and parameters of a right-hand side that an invocation can hold. */
 export const MOST_COMPONENTS = 64;
+/** The same for implicit methods, which hold ∂f/∂y as well. */
+export const MOST_IMPLICIT_COMPONENTS = 16;
 /** Steps of a fixed length: step numbers are exact in float32 up to here. */
 export const MOST_FIXED_STEPS = 16_777_216;
 
@@ -99,12 +111,32 @@ export const eventSchema = z.strictObject({
   maximum: z.int().min(1).default(1).describe("crossings recorded a trajectory; all are counted"),
 });
 
+export const ADJOINTS = ["none", "replay", "reversible", "backsolve"] as const;
+
+export const recordSchema = z.strictObject({
+  bytes: z.int().min(1).default(268_435_456).describe("device memory for the steps of trajectories reversed together"),
+  every: z
+    .int()
+    .min(1)
+    .max(4096)
+    .refine((every) => (every & (every - 1)) === 0, "must be a power of two")
+    .optional()
+    .describe("steps from checkpoint to checkpoint; default: the fewest that fit the memory"),
+});
+
 export const ensembleSchema = z
   .strictObject({
     method: z.enum(SOLVE_METHODS).default("tsit5"),
     steps: stepsSchema.default(adaptiveStepsSchema.parse({ kind: "adaptive" })),
     save: saveSchema.default({ kind: "end" }),
     event: eventSchema.optional(),
+    adjoint: z
+      .enum(ADJOINTS)
+      .default("none")
+      .describe(
+        "gradients that the solve prepares for; replay: of the steps it took, recorded as it goes; reversible: the same of reversible-heun, its steps undone instead; backsolve: of the exact solution, by an integration back to t0",
+      ),
+    record: recordSchema.default(recordSchema.parse({})),
     chunk: z
       .strictObject({
         milliseconds: positive.default(100).describe("time budget of a dispatch"),
@@ -112,7 +144,7 @@ export const ensembleSchema = z
       })
       .default({ milliseconds: 100 }),
   })
-  .refine(({ method, steps }) => steps.kind === "fixed" || !["euler", "rk4", "rk38"].includes(method), {
+  .refine(({ method, steps }) => steps.kind === "fixed" || !FIXED_STEP_METHODS.includes(method), {
     path: ["method"],
     message: "must have an embedded method for adaptive steps",
   });

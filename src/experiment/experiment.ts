@@ -64,6 +64,13 @@ export interface ExperimentPlan {
     /** q, m and n of a dense stack: what its layout depends on. */
     readonly dense?: { readonly width: number; readonly hidden: number; readonly rows: number };
   }[];
+  /** One row for each method of an experiment that solves ODEs: kernels to compile, trajectories, device bytes of a solve. */
+  readonly solves?: readonly {
+    readonly label: string;
+    readonly kernels: number;
+    readonly trajectories: number;
+    readonly bytes: number;
+  }[];
   /** Device bytes held at one time, at most. */
   readonly peakBytes: number;
   /** Layer-steps in all: Σ depth · steps. */

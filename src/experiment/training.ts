@@ -9,6 +9,7 @@ import { DenseStack } from "../model/dense_stack.ts";
 import { type InitialWeightsOptions, initialWeights } from "../model/initialisation.ts";
 import { dispatchesPerStep, planDense, stackBytes } from "../plan/dense.ts";
 import type { DeviceProfile } from "../plan/device_profile.ts";
+import type { DepthSolver } from "../plan/stages.ts";
 import type { ExperimentContext, ExperimentPlan } from "./experiment.ts";
 import type { Cell } from "./record.ts";
 
@@ -54,40 +55,40 @@ export async function createTraining(gpu: Gpu, spec: TrainingSpec): Promise<Trai
   };
 }
 
-export interface CellRecord {
+export interface CellRecord<R = Record<string, Cell>> {
   readonly status: "done" | "diverged" | "cancelled";
   readonly detail?: string;
-  readonly rows: Record<string, Cell>[];
+  readonly rows: R[];
 }
 
 /**
- * Runs a training through its record steps; `record` returns the rows of one step. A finished cell is loaded instead of
+ * Runs a training through its record steps; `record` returns the rows of one step, which JSON must carry. A finished cell is loaded instead of
  * run; a checkpointed one continues bit by bit.
  */
-export async function runCell(
+export async function runCell<T extends Pick<Training, "stack" | "flow" | "destroy">, R = Record<string, Cell>>(
   context: ExperimentContext<unknown>,
   id: string,
   recordSteps: readonly number[],
-  create: () => Promise<Training>,
-  record: (training: Training, step: number) => Promise<Record<string, Cell>[]>,
+  create: () => Promise<T>,
+  record: (training: T, step: number) => Promise<R[]>,
   onSteps: (steps: number, loss: number) => void,
-): Promise<CellRecord> {
+): Promise<CellRecord<R>> {
   const { cells, signal } = context;
   const finished = await cells.load(id);
   const last = recordSteps.at(-1) ?? 0;
   if (finished) {
     onSteps(last, Number.NaN);
-    return finished as CellRecord;
+    return finished as CellRecord<R>;
   }
   const training = await create();
   try {
     const { flow, stack } = training;
-    let rows: Record<string, Cell>[] = [];
+    let rows: R[] = [];
     let next = 0;
     const saved = await cells.loadCheckpoint(id);
     if (saved) {
       restoreTraining(stack, flow, saved, `checkpoint of ${id}`);
-      rows = JSON.parse(saved.metadata.rows ?? "[]") as Record<string, Cell>[];
+      rows = JSON.parse(saved.metadata.rows ?? "[]") as R[];
       next = Number(saved.metadata.nextRecord ?? 0);
       onSteps(flow.state.step, flow.state.loss);
     }
@@ -124,14 +125,14 @@ export async function runCell(
       if (state.status === "diverged") {
         const { step, loss } = state.divergedAt!;
         const detail = `loss ${loss} at step ${step}; last good state at step ${state.step}`;
-        const result: CellRecord = { status: "diverged", detail, rows };
+        const result: CellRecord<R> = { status: "diverged", detail, rows };
         await cells.save(id, result);
         return result;
       }
       rows.push(...(await record(training, target)));
       next++;
     }
-    const result: CellRecord = { status: "done", rows };
+    const result: CellRecord<R> = { status: "done", rows };
     await cells.save(id, result);
     return result;
   } finally {
@@ -148,11 +149,17 @@ export function planTraining(
     readonly steps: number;
     /** Default: A, Z and B are all trained. */
     readonly trained?: FlowConfig["trained"];
+    /** The layers are coefficients of a neural ODE, solved so. */
+    readonly solver?: DepthSolver;
   },
   profile: DeviceProfile,
   count = 1,
 ): ExperimentPlan["trainings"][number] & { readonly bytes: number } {
-  const plan = planDense(spec.shape, profile, { rows: spec.rows, training: true });
+  const plan = planDense(spec.shape, profile, {
+    rows: spec.rows,
+    training: true,
+    ...(spec.solver && { solver: spec.solver }),
+  });
   const stack = stackBytes(spec.shape, spec.tied, profile);
   const lastGood = 2 * stack.change!;
   const tensors = { ...stack, lastGood, ...plan.tensors };

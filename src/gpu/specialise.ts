@@ -4,12 +4,13 @@
  * A `.wgsl` file is plain WGSL with default values; a variant sets its `const NAME = value;` lines by name.
  * Loops marked `//@unroll` on the line before are then written out: neither Tint nor the software adapter unrolls, and
  * there an array indexed by a loop variable costs a gather of four lanes per access (39 ns against 2 ns for a
- * multiply-add, SwiftShader 5.0, 2026-11), while constant indices become registers.
+ * multiply-add, SwiftShader 5.0, 2026-11), while constant indices become registers. `//@unroll up to N` leaves a loop of more
+ * trips as it is, and those inside whose bounds then are not constant.
  */
 
 export type Constants = Readonly<Record<string, number | boolean | readonly number[]>>;
 
-/** WGSL text whose functions take the place of those of a shader that are named `replaces`; what else it declares is added. */
+/** WGSL text whose functions and structs take the place of those of a shader named in `replaces`; what else it declares is added. */
 export interface ShaderPart {
   readonly source: string;
   readonly replaces: readonly string[];
@@ -25,27 +26,29 @@ const CONST_LINE = /^([ \t]*const[ \t]+([A-Za-z_]\w*)[ \t]*(?::[ \t]*\w+[ \t]*)?
 export function specialise(source: string, constants: Constants, part?: ShaderPart): string {
   const unknown = new Set(Object.keys(constants));
   const values = new Map<string, number>();
+  const expressions = new Map<string, string>();
   const text = source.replace(CONST_LINE, (line, head: string, name: string, value: string) => {
     if (name in constants) {
       unknown.delete(name);
       const literal = literalLike(value.trim(), constants[name]!);
-      remember(values, name, literal);
+      expressions.set(name, literal);
       return `${head}${literal};`;
     }
-    remember(values, name, value);
+    expressions.set(name, value);
     return line;
   });
   if (unknown.size > 0) throw new Error(`shader declares no constant named ${[...unknown].join(", ")}`);
+  evaluateAll(expressions, values);
   const unrolled = unroll(text, values);
-  return part ? `${withoutFunctions(unrolled, part)}\n${part.source}` : unrolled;
+  return part ? `${withoutReplaced(unrolled, part)}\n${part.source}` : unrolled;
 }
 
-/** The shader without those functions named in `part.replaces` that the part declares. */
-function withoutFunctions(text: string, { source, replaces }: ShaderPart): string {
+/** The shader without those functions and structs named in `part.replaces` that the part declares. */
+function withoutReplaced(text: string, { source, replaces }: ShaderPart): string {
   const code = source.replace(/\/\/[^\n]*/g, "");
   let rest = text;
   for (const name of replaces) {
-    const declaration = new RegExp(`\\bfn\\s+${name}\\s*\\(`);
+    const declaration = new RegExp(`\\b(?:fn\\s+${name}\\s*\\(|struct\\s+${name}\\s*\\{)`);
     const match = declaration.exec(rest);
     if (!match || !declaration.test(code)) continue;
     const body = rest.indexOf("{", match.index);
@@ -54,9 +57,16 @@ function withoutFunctions(text: string, { source, replaces }: ShaderPart): strin
   return rest;
 }
 
-function remember(values: Map<string, number>, name: string, expression: string): void {
-  const value = evaluate(expression, values);
-  if (value !== undefined) values.set(name, value);
+/** Values of constants by their expressions; those that linked modules brought may come in any order. */
+function evaluateAll(expressions: ReadonlyMap<string, string>, values: Map<string, number>): void {
+  let known: number;
+  do {
+    known = values.size;
+    for (const [name, expression] of expressions) {
+      const value = values.has(name) ? undefined : evaluate(expression, values);
+      if (value !== undefined) values.set(name, value);
+    }
+  } while (values.size > known);
 }
 
 /** The new value written with the type suffix of the old one: 4u stays unsigned, 1.0 stays a float; arrays take any length. */
@@ -73,7 +83,7 @@ function literalLike(old: string, value: number | boolean | readonly number[]): 
 }
 
 const UNROLL_MARK =
-  /\/\/@unroll[^\n]*\n\s*for\s*\(\s*var\s+(\w+)\s*=\s*([^;]+);\s*\1\s*<\s*([^;]+);\s*\1(?:\+\+|\s*\+=\s*1u)\s*\)\s*\{/;
+  /\/\/@unroll(?: up to (\d+))?[^\n]*\n\s*for\s*\(\s*var\s+(\w+)\s*=\s*([^;]+);\s*\2\s*<\s*([^;]+);\s*\2(?:\+\+|\s*\+=\s*1u)\s*\)\s*\{/;
 
 function unroll(text: string, values: ReadonlyMap<string, number>): string {
   let out = "";
@@ -84,12 +94,19 @@ function unroll(text: string, values: ReadonlyMap<string, number>): string {
       if (rest.includes("//@unroll")) throw new Error("an @unroll mark must precede `for (var i = a; i < b; i++) {`");
       return out + rest;
     }
-    const [head, variable, from, to] = match as unknown as [string, string, string, string];
+    const [head, most, variable, from, to] = match as unknown as [string, string | undefined, string, string, string];
     const first = evaluate(from, values);
     const end = evaluate(to, values);
-    if (first === undefined || end === undefined)
+    const known = first !== undefined && end !== undefined;
+    if (!known && most === undefined)
       throw new Error(`@unroll needs constant bounds, got ${from.trim()} .. ${to.trim()}`);
     const bodyStart = match.index + head.length;
+    if (!known || (most !== undefined && end - first > Number(most))) {
+      const loop = match.index + head.indexOf("\n");
+      out += rest.slice(0, match.index) + rest.slice(loop, bodyStart);
+      rest = rest.slice(bodyStart);
+      continue;
+    }
     const bodyEnd = closingBrace(rest, bodyStart);
     const body = rest.slice(bodyStart, bodyEnd);
     out += rest.slice(0, match.index);

@@ -11,9 +11,18 @@ import {
   planDense,
   type Segment,
 } from "../plan/dense.ts";
-import { lossGrid, matmulGrid } from "../plan/grids.ts";
+import { lossGrid, matmulGrid, vectorGrid } from "../plan/grids.ts";
 import type { KernelName } from "../plan/kernel_name.ts";
 import { type MatmulPlace, matmulDispatches } from "../plan/matmul.ts";
+import {
+  adjointStages,
+  blendNumbers,
+  type DepthSolver,
+  forwardStages,
+  type LayerBlend,
+  packBlend,
+  transposed,
+} from "../plan/stages.ts";
 import type { DenseStack, GroupName } from "./dense_stack.ts";
 
 export interface DenseData {
@@ -26,7 +35,7 @@ export interface DenseData {
 
 /**
  * Partial gradients of a range of one parameter group: ∂ℓ/∂θ = scale · Σ_g partials[g], with `scales.w` in the first half
- * of each unit of `unitFloats` and `scales.v` in the second.
+ * of each unit of `unitFloats` and `scales.v` in the second. With a `LayerBlend.metric` it is that matrix times ∂ℓ/∂θ.
  */
 export interface GradientPart {
   readonly group: GroupName;
@@ -45,34 +54,42 @@ const ADJOINT_TO_FORWARD = 2.5;
 type MatmulEpilogue = 0 | 1 | 2 | 3 | 4;
 type ProductRole = "hidden" | "state" | "gradient";
 
-/** Forward, loss and adjoint of a stack on one batch of n rows, with the states they need. */
+type DensePassOptions = Omit<DensePlanOptions, "rows">;
+
+/**
+ * Forward, loss and adjoint of a stack on one batch of n rows, with the states they need: as a residual network, or with
+ * `options.solver` as a neural ODE whose weights over depth the stack's layers are.
+ */
 export class DensePass {
   readonly stack: DenseStack;
   readonly loss: Loss;
   readonly #gpu: Gpu;
   readonly #tensors: Record<string, Tensor> = {};
   readonly #kernels: Record<string, Kernel>;
+  readonly #solver: DepthSolver | undefined;
   #plan: DensePlan;
   #embedded = false;
 
-  private constructor(stack: DenseStack, plan: DensePlan, loss: Loss, kernels: Record<string, Kernel>) {
+  private constructor(
+    stack: DenseStack,
+    plan: DensePlan,
+    loss: Loss,
+    kernels: Record<string, Kernel>,
+    solver: DepthSolver | undefined,
+  ) {
     this.stack = stack;
     this.#plan = plan;
     this.loss = loss;
     this.#gpu = stack.gpu;
     this.#kernels = kernels;
+    this.#solver = solver;
   }
 
   /**
    * Plans, compiles and allocates a pass, and uploads its data.
    * @throws ConfigError when the data do not fit the shape or a label is out of range.
    */
-  static async create(
-    stack: DenseStack,
-    data: DenseData,
-    loss: Loss,
-    options: Omit<DensePlanOptions, "rows">,
-  ): Promise<DensePass> {
+  static async create(stack: DenseStack, data: DenseData, loss: Loss, options: DensePassOptions): Promise<DensePass> {
     const { gpu, shape } = stack;
     checkData(stack, data, loss);
     const plan = planDense(shape, gpu.profile, { ...options, rows: data.rows });
@@ -90,18 +107,22 @@ export class DensePass {
       ),
     ];
     if (plan.products)
-      for (const [role, epilogue] of productsOf(options.training)) {
+      for (const [role, epilogue] of productsOf(options.training, plan.stages)) {
         const { name, constants } = plan.products[role].kernel;
         const sigma = epilogue === 1 || epilogue === 2 ? activation : {};
         wanted.push(compile(`${role} ${epilogue}`, name, { ...constants, ...sigma, EPILOGUE: epilogue }));
       }
+    const { solver } = options;
+    if (solver?.blend) wanted.push(compile("blend", "dense/blend"));
+    if (plan.products && plan.stages > 1) wanted.push(compile("stage", "dense/stage"));
     await Promise.all(wanted);
-    const pass = new DensePass(stack, plan, loss, kernels);
+    const pass = new DensePass(stack, plan, loss, kernels, solver);
     for (const [name, bytes] of Object.entries(plan.tensors))
       pass.#tensors[name] = gpu.tensor(`${name} of ${plan.rows} rows, depth ${shape.depth}`, bytes);
     pass.#tensors.unused = gpu.tensor("unused", 16);
     pass.#tensors.partialsA = gpu.tensor("partials of A", 4 * stack.groups.A.floats);
     pass.#tensors.partialsB = gpu.tensor("partials of B", 4 * stack.groups.B.floats);
+    if (solver) pass.#uploadSolver(solver);
     gpu.write(pass.#tensor("input"), data.inputs);
     gpu.write(pass.#tensor("target"), data.targets);
     await pass.#calibrate(options);
@@ -112,11 +133,12 @@ export class DensePass {
    * Times a few layers on the device; where a layer is slower than the plan's estimate, segments become shorter, so that
    * no dispatch outlasts its time budget. Segments carry their states exactly: their length changes no bit.
    */
-  async #calibrate(options: Omit<DensePlanOptions, "rows">): Promise<void> {
+  async #calibrate(options: DensePassOptions): Promise<void> {
     const { plan } = this;
     if (plan.states === "recomputed" && options.training) return;
     const recorder = new Recorder(this.#gpu);
-    const layers = Math.min(CALIBRATION_LAYERS, plan.segments[0]!.count);
+    const steps = Math.max(1, Math.floor(CALIBRATION_LAYERS / plan.stages));
+    const layers = Math.min(steps * plan.stages, plan.segments[0]!.count);
     let milliseconds = Number.POSITIVE_INFINITY;
     for (let run = 0; run < 3; run++) {
       const start = performance.now();
@@ -156,9 +178,37 @@ export class DensePass {
     this.#embedded = false;
   }
 
+  get #blends(): boolean {
+    return this.#solver?.blend !== undefined;
+  }
+
+  #uploadSolver(solver: DepthSolver): void {
+    if (this.plan.products && this.plan.stages > 1)
+      for (const [name, { COMBINE }] of [
+        ["combine", forwardStages(solver)],
+        ["combineAdjoint", adjointStages(solver)],
+      ] as const)
+        this.#tensors[name] = this.#gpu.upload(`${name} of the stages`, Float32Array.from(COMBINE));
+    if (solver.blend) this.#uploadBlend(solver.blend);
+  }
+
+  #uploadBlend({ toStages, metric }: LayerBlend): void {
+    const { layers } = this.plan;
+    const { depth } = this.stack.shape;
+    const upload = (name: string, matrix: Float64Array, rows: number, columns: number) => {
+      const packed = packBlend(matrix, rows, columns);
+      this.#tensors[name] = this.#gpu.upload(`${name} of depth ${depth}`, packed.matrix);
+      this.#tensors[`${name} bands`] = this.#gpu.upload(`bands of ${name}`, packed.bands);
+    };
+    upload("toStages", toStages, layers, depth);
+    upload("fromStages", transposed(toStages, layers, depth), depth, layers);
+    if (metric) upload("metric", metric, depth, depth);
+  }
+
   /** Records h_0 = A x, all layers, and F = B h_L. `inputMapChanged`: A was trained since the last call. */
   forward(recorder: Recorder, inputMapChanged = true): void {
     const { plan } = this;
+    if (this.#blends) for (const segment of plan.segments) this.#blendWeights(recorder, segment);
     const stored = plan.states === "stored";
     const states = this.#tensor("states");
     const embedded = stored ? states : this.#tensor("embedded");
@@ -232,6 +282,7 @@ export class DensePass {
       y_column: 1,
     });
     recorder.clear({ tensor: this.#tensor("adjointLow") });
+    const scales = { w: plan.scales.outer * plan.scales.inner, v: plan.scales.outer };
     if (trained.B) {
       // dB [d',q] = Σ_rows ∂ℓ/∂F h_Lᵀ
       this.#matmul(recorder, { tensor: this.#tensor("gradOutput") }, this.#finalState(), this.#tensor("partialsB"), {
@@ -260,21 +311,28 @@ export class DensePass {
         bytes: 4 * plan.slotFloats * (segment.count + 1),
       };
       this.#sweep(recorder, segment, slots);
-      if (trained.Z) {
+      if (trained.Z && this.#blends) this.#blendGradients(recorder, segment);
+      else if (trained.Z)
         take({
           group: "Z",
           firstFloat: segment.first * plan.layerFloats,
           floats: segment.count * plan.layerFloats,
-          partials: {
-            tensor: this.#tensor("partials"),
-            bytes: 4 * plan.partialGroups * segment.count * plan.layerFloats,
-          },
+          partials: this.#partials(segment),
           partialGroups: plan.partialGroups,
           unitFloats: plan.unitFloats,
-          scales: { w: plan.scales.outer * plan.scales.inner, v: plan.scales.outer },
+          scales,
         });
-      }
     }
+    if (trained.Z && this.#blends)
+      take({
+        group: "Z",
+        firstFloat: 0,
+        floats: stack.groups.Z.floats,
+        partials: { tensor: this.#direction(recorder) },
+        partialGroups: 1,
+        unitFloats: plan.unitFloats,
+        scales,
+      });
     if (trained.A) {
       // dA [q,d] = Σ_rows p_0 xᵀ
       this.#matmul(recorder, { tensor: adjoint }, { tensor: this.#tensor("input") }, this.#tensor("partialsA"), {
@@ -329,7 +387,7 @@ export class DensePass {
 
   #finalState(): Range {
     const { plan } = this;
-    const slot = plan.states === "stored" ? plan.shape.depth : 0;
+    const slot = plan.states === "stored" ? plan.layers : 0;
     // The recomputing plan leaves h_L in slot 0 until the adjoint sweep restores a checkpoint.
     return { tensor: this.#tensor("states"), offset: 4 * plan.slotFloats * slot, bytes: 4 * plan.slotFloats };
   }
@@ -359,7 +417,77 @@ export class DensePass {
 
   #weights(segment: Segment): Range {
     const bytes = 4 * this.plan.layerFloats;
-    return { tensor: this.stack.groups.Z.weights, offset: bytes * segment.first, bytes: bytes * segment.count };
+    const tensor = this.#blends ? this.#tensor("stageWeights") : this.stack.groups.Z.weights;
+    return { tensor, offset: bytes * segment.first, bytes: bytes * segment.count };
+  }
+
+  /** Weights of a segment's stages from those of the stack's layers. */
+  #blendWeights(recorder: Recorder, segment: Segment): void {
+    this.#blend(recorder, "toStages", this.#stackLayers, this.stack.groups.Z.weights, segment, this.#weights(segment));
+  }
+
+  /** Adds what the partial gradients of a segment's stages are of gradients of the stack's layers. */
+  #blendGradients(recorder: Recorder, segment: Segment): void {
+    const { partialGroups, segments } = this.plan;
+    const add = segment !== segments.at(-1);
+    const blended = this.#tensor("blended");
+    this.#blend(
+      recorder,
+      "fromStages",
+      segment,
+      this.#partials(segment),
+      this.#stackLayers,
+      blended,
+      partialGroups,
+      add,
+    );
+  }
+
+  /** The gradients of the stack's layers, or what their metric makes of them. */
+  #direction(recorder: Recorder): Tensor {
+    const blended = this.#tensor("blended");
+    if (!this.#solver?.blend?.metric) return blended;
+    const direction = this.#tensor("direction");
+    this.#blend(recorder, "metric", this.#stackLayers, blended, this.#stackLayers, direction);
+    return direction;
+  }
+
+  get #stackLayers(): Segment {
+    return { first: 0, count: this.stack.shape.depth };
+  }
+
+  /** `y`, the rows of a matrix, from `x`, its columns. */
+  #blend(
+    recorder: Recorder,
+    name: "toStages" | "fromStages" | "metric",
+    columns: Segment,
+    x: Tensor | Range,
+    rows: Segment,
+    y: Tensor | Range,
+    groups = 1,
+    add = false,
+  ): void {
+    const { layers, layerFloats } = this.plan;
+    recorder.dispatch(
+      this.#kernels.blend!,
+      { matrix: this.#tensor(name), bands: this.#tensor(`${name} bands`), x, y },
+      {
+        first_row: rows.first,
+        rows: rows.count,
+        first_column: columns.first,
+        columns: columns.count,
+        stride: name === "fromStages" ? layers : this.stack.shape.depth,
+        groups,
+        layer4: layerFloats / 4,
+        add: add ? 1 : 0,
+      },
+      vectorGrid(blendNumbers(rows.count, layerFloats), this.#gpu.profile),
+    );
+  }
+
+  #partials(segment: Segment): Range {
+    const { partialGroups, layerFloats } = this.plan;
+    return { tensor: this.#tensor("partials"), bytes: 4 * partialGroups * segment.count * layerFloats };
   }
 
   #saveCheckpoint(recorder: Recorder, s: number): void {
@@ -397,18 +525,31 @@ export class DensePass {
     }
     const weights = this.#weights(segment);
     const activated = { tensor: this.#tensor("activated") };
+    const { stages } = plan;
+    if (stages > 1)
+      recorder.copy(
+        { tensor: slots.tensor, offset: slots.offset! },
+        { tensor: this.#tensor("stepStart") },
+        4 * plan.slotFloats,
+      );
     for (let k = 0; k < segment.count; k++) {
       const from = step * k * plan.slotFloats;
       const layer = k * plan.layerFloats;
       // a [n,m] = σ(inner · h Wᵀ)
       this.#product(recorder, "hidden", 1, slots, weights, activated, { aAt: from, bAt: layer, alpha: inner });
+      const to = step * (k + 1) * plan.slotFloats;
+      const stage = k % stages;
+      if (stages > 1) {
+        // The stage's slope, and from the slopes so far the next argument or the state.
+        const place = { bAt: layer + plan.widthPadded, yAt: stage * plan.slotFloats, alpha: outer };
+        this.#product(recorder, "state", 0, activated, weights, { tensor: this.#tensor("slopes") }, place);
+        const range = { row: stage * stages, first: 0, end: stage + 1 };
+        const complete = stage === stages - 1;
+        this.#stage(recorder, "combine", range, "stepStart", "stateLow", slots, to, { complete });
+        continue;
+      }
       // h [n,q] += outer · a Vᵀ
-      const place = {
-        bAt: layer + plan.widthPadded,
-        fromAt: from,
-        yAt: step * (k + 1) * plan.slotFloats,
-        alpha: outer,
-      };
+      const place = { bAt: layer + plan.widthPadded, fromAt: from, yAt: to, alpha: outer };
       this.#product(recorder, "state", 4, activated, weights, slots, place, this.#tensor("stateLow"));
     }
   }
@@ -422,10 +563,7 @@ export class DensePass {
     const slot4 = plan.slotFloats / 4;
     const adjoint = this.#tensor("adjoint");
     const adjoint_low = this.#tensor("adjointLow");
-    const partials: Range = {
-      tensor: this.#tensor("partials"),
-      bytes: 4 * plan.partialGroups * segment.count * plan.layerFloats,
-    };
+    const partials = this.#partials(segment);
     const sweep = plan.kernels.adjoint;
     if (plan.layout === "rows" && sweep) {
       recorder.dispatch(
@@ -465,8 +603,9 @@ export class DensePass {
     { layers, hiddenPadded }: DenseProducts,
   ): void {
     const { plan } = this;
-    const { slotFloats, layerFloats, widthPadded } = plan;
+    const { slotFloats, layerFloats, widthPadded, stages } = plan;
     const { outer, inner } = plan.scales;
+    const { SHARE, LAST_SHARE } = this.#solver ? adjointStages(this.#solver) : { SHARE: [1], LAST_SHARE: 1 };
     const weights = this.#weights(segment);
     const derivative = this.#tensor("derivative");
     const activated = { tensor: this.#tensor("activated") };
@@ -478,7 +617,20 @@ export class DensePass {
       const first = Math.max(0, end - layers);
       const count = end - first;
       // p_k lies in slot k - first.
-      recorder.copy(adjoint, { tensor: adjoints, offset: 4 * count * slotFloats }, 4 * slotFloats);
+      if (stages > 1) {
+        const none = { row: 0, first: 0, end: 0 };
+        const place = { complete: false, share: LAST_SHARE };
+        this.#stage(
+          recorder,
+          "combineAdjoint",
+          none,
+          "adjoint",
+          "adjointLow",
+          { tensor: adjoints },
+          count * slotFloats,
+          place,
+        );
+      } else recorder.copy(adjoint, { tensor: adjoints, offset: 4 * count * slotFloats }, 4 * slotFloats);
       for (let k = end - 1; k >= first; k--) {
         const at = (k - first) * hiddenFloats;
         const above = (k + 1 - first) * slotFloats;
@@ -489,6 +641,21 @@ export class DensePass {
         // g [n,m] = (p V) ∘ σ'
         const g = { aAt: above, bAt: layer + widthPadded, yAt: at };
         this.#product(recorder, "hidden", 3, { tensor: adjoints }, weights, unitAdjoint, g, derivative);
+        if (stages > 1) {
+          // The adjoint of the stage's argument, and from those so far the next p or the adjoint of the step's start.
+          const stage = k % stages;
+          const place = { aAt: at, bAt: layer, yAt: stage * slotFloats, alpha: outer * inner };
+          this.#product(recorder, "state", 0, unitAdjoint, weights, { tensor: this.#tensor("slopes") }, place);
+          const range = { row: stage * stages, first: stage, end: stages };
+          const complete = stage === 0;
+          const shares = { share: SHARE[stage]!, yShare: complete ? LAST_SHARE : 1 };
+          const y = { tensor: adjoints };
+          this.#stage(recorder, "combineAdjoint", range, "adjoint", "adjointLow", y, above - slotFloats, {
+            complete,
+            ...shares,
+          });
+          continue;
+        }
         // p [n,q] += scale · g W
         const p = { aAt: at, bAt: layer, fromAt: above, yAt: above - slotFloats, alpha: outer * inner };
         const low = this.#tensor("adjointLow");
@@ -500,8 +667,42 @@ export class DensePass {
       this.#product(recorder, "gradient", 0, unitAdjoint, slots, partials, w);
       const v = { ...batch, bAt: slotFloats, yAt: first * layerFloats + widthPadded };
       this.#product(recorder, "gradient", 0, activated, { tensor: adjoints }, partials, v);
-      recorder.copy({ tensor: adjoints }, adjoint, 4 * slotFloats);
+      if (stages === 1) recorder.copy({ tensor: adjoints }, adjoint, 4 * slotFloats);
     }
+  }
+
+  /** What follows a stage of a step: `y` at `at` floats becomes yShare · (share · base + Σ coefficients · slopes). */
+  #stage(
+    recorder: Recorder,
+    coefficients: "combine" | "combineAdjoint",
+    range: { readonly row: number; readonly first: number; readonly end: number },
+    base: "stepStart" | "adjoint",
+    low: "stateLow" | "adjointLow",
+    y: Range,
+    at: number,
+    { complete, share = 1, yShare = 1 }: { complete: boolean; share?: number; yShare?: number },
+  ): void {
+    const { rows, widthPadded, slotFloats } = this.plan;
+    recorder.dispatch(
+      this.#kernels.stage!,
+      {
+        coefficients: this.#tensor(coefficients),
+        slopes: this.#tensor("slopes"),
+        base: this.#tensor(base),
+        low: this.#tensor(low),
+        y,
+      },
+      {
+        count4: (rows * widthPadded) / 4,
+        slot4: slotFloats / 4,
+        ...range,
+        y_at4: at / 4,
+        complete: complete ? 1 : 0,
+        share,
+        y_share: yShare,
+      },
+      vectorGrid(rows * widthPadded, this.#gpu.profile),
+    );
   }
 
   #product(
@@ -532,10 +733,10 @@ export class DensePass {
 }
 
 /** Products of the matmul layout with their epilogues. */
-function productsOf(training: boolean): readonly (readonly [ProductRole, MatmulEpilogue])[] {
+function productsOf(training: boolean, stages: number): readonly (readonly [ProductRole, MatmulEpilogue])[] {
   const forward = [
     ["hidden", 1],
-    ["state", 4],
+    ["state", stages > 1 ? 0 : 4],
   ] as const;
   return training ? [...forward, ["hidden", 2], ["hidden", 3], ["gradient", 0]] : forward;
 }

@@ -179,7 +179,8 @@ export function errorNorm(
  * Length of the first step (Hairer, Nørsett and Wanner, Solving Ordinary Differential Equations I, section II.4): with
  * d_0 = ‖y0‖, d_1 = ‖f0‖ in the scaled norm, h_0 = 0.01 d_0/d_1 (1e-6 where one is below 1e-5), an Euler step of it, which is
  * kept inside the span, d_2 = ‖f(t0 + h_0, y0 + h_0 f0) − f0‖/h_0, h_1 = (0.01/max(d_1, d_2))^(1/k), and min(100 h_0, h_1).
- * One evaluation of `slope`(t, y). `direction` is ±1, `span` = |t1 − t0|.
+ * One evaluation of `slope`(t, y). `direction` is ±1, `span` = |t1 − t0|: the length where one of d_0, d_1, d_2 is not finite, for
+ * the first step finds that out.
  */
 export function initialStep(
   slope: (t: number, y: Float64Array) => Float64Array,
@@ -201,6 +202,7 @@ export function initialStep(
     y0.map((y, i) => round(y + round(signed * f0[i]))),
   );
   const d2 = round(size(f1.map((f, i) => round(f - f0[i]))) / h0);
+  if (![d0, d1, d2].every(Number.isFinite)) return span;
   const steepest = Math.max(d1, d2);
   const h1 =
     steepest <= 1e-15

@@ -5,12 +5,17 @@ import { DeviceError } from "../gpu/errors.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { type Params, Recorder } from "../gpu/recorder.ts";
 import { type EnsemblePlan, type EnsembleRange, planEnsemble, tallyGrid, trajectoryGrid } from "../plan/ode.ts";
+import type { RecordPlan } from "../plan/ode_record.ts";
 import { SOLVE_STATUSES, type SolveStatus } from "./controllers.ts";
-import { type EnsembleBuffers, readRows, uploadRange } from "./ensemble_buffers.ts";
+import { EnsembleBacksolve } from "./ensemble_backsolve.ts";
+import { type EnsembleBuffers, pick, readRows, uploadRange } from "./ensemble_buffers.ts";
+import { EnsembleReplay } from "./ensemble_gradient.ts";
 import { variantsOf } from "./ensemble_kernels.ts";
 import { reduceEnsemble } from "./ensemble_reduce.ts";
-import { parse, resolveField, type Setup, setUp } from "./ensemble_setup.ts";
+import { parse, requireJacobian, resolveField, type Setup, setUp } from "./ensemble_setup.ts";
 import type {
+  EnsembleCotangents,
+  EnsembleGradient,
   EnsembleProblem,
   EnsembleRunOptions,
   EnsembleSummary,
@@ -39,6 +44,7 @@ interface Totals {
 }
 
 interface Part extends EnsembleBuffers {
+  readonly record: RecordPlan | undefined;
   started: boolean;
   /** Step attempts dispatched so far. */
   attempts: number;
@@ -49,6 +55,8 @@ interface Kernels {
   readonly start: Kernel;
   readonly solve: Kernel;
   readonly tally: Kernel;
+  readonly replay: EnsembleReplay | undefined;
+  readonly backsolve: EnsembleBacksolve | undefined;
 }
 
 /**
@@ -81,12 +89,7 @@ export class EnsembleSolve {
     this.#recorder = new Recorder(gpu);
     this.#totals = gpu.tensor("ensemble totals", 4 * TOTALS_WORDS);
     this.#attemptMs = 1 / plan.firstAttemptsPerMillisecond;
-    this.#parts = plan.ranges.map((range) => ({
-      ...uploadRange(gpu, setup, plan, range),
-      started: false,
-      attempts: 0,
-      totals: unfinished(range),
-    }));
+    this.#parts = plan.ranges.map((range) => this.#upload(range, kernels.replay?.recordOf(range)));
   }
 
   /**
@@ -95,6 +98,7 @@ export class EnsembleSolve {
    */
   static async create(gpu: Gpu, problem: EnsembleProblem, options: EnsembleInput = {}): Promise<EnsembleSolve> {
     const setup = setUp(problem, await resolveField(gpu, problem.field), options);
+    await requireJacobian(gpu, problem, setup);
     const plan = planOf(setup, gpu);
     const { name, start, solve } = variantsOf(setup, plan);
     const { part } = setup.field;
@@ -103,7 +107,12 @@ export class EnsembleSolve {
       gpu.kernel(name, solve, part),
       gpu.kernel("ode/tally"),
     ]);
-    return new EnsembleSolve(gpu, setup, plan, { start: startKernel, solve: solveKernel, tally });
+    const { adjoint } = setup.config;
+    const backsolve =
+      adjoint === "backsolve" ? await EnsembleBacksolve.create(gpu, problem, setup, EnsembleSolve.create) : undefined;
+    const recorded = adjoint === "replay" || adjoint === "reversible";
+    const replay = recorded ? await EnsembleReplay.create(gpu, problem, setup, plan) : undefined;
+    return new EnsembleSolve(gpu, setup, plan, { start: startKernel, solve: solveKernel, tally, replay, backsolve });
   }
 
   get trajectories(): number {
@@ -286,6 +295,33 @@ export class EnsembleSolve {
     return reduceEnsemble(this.gpu, this.#recorder, this.#parts, this.plan, checked, this.dimension, points);
   }
 
+  /**
+   * Gradient of a loss of what the solve computed, given the derivatives of the loss by that; may be asked for again with
+   * other ones. Where the steps were not all recorded, trajectories are solved again, as many at a time as the memory holds.
+   * @throws ConfigError when the solve was not made with an `adjoint`, or for cotangents that do not fit.
+   */
+  async gradient(
+    cotangents: EnsembleCotangents,
+    options: Pick<EnsembleRunOptions, "signal"> = {},
+  ): Promise<EnsembleGradient> {
+    const { replay, backsolve } = this.#kernels;
+    if (backsolve) return backsolve.gradient(this, cotangents, options);
+    if (!replay) throw new ConfigError("adjoint", "must be replay, reversible or backsolve for gradients", "none");
+    const solve = {
+      recorder: this.#recorder,
+      parts: this.#parts as readonly (Part & { record: RecordPlan })[],
+      attemptMs: this.#attemptMs,
+      params: (range: EnsembleRange) => this.#params(range),
+      resolve: async (range: EnsembleRange, record: RecordPlan) => {
+        const part = this.#upload(range, record);
+        while (left(part) > 0) await this.#runChunk(part);
+        return { ...part, record };
+      },
+      release: ({ tensors }: EnsembleBuffers) => this.gpu.release(...Object.values(tensors)),
+    };
+    return replay.gradient(solve, cotangents, options);
+  }
+
   /** Frees all device memory of the solve. */
   destroy(): void {
     for (const { tensors } of this.#parts) this.gpu.release(...Object.values(tensors));
@@ -293,17 +329,22 @@ export class EnsembleSolve {
     this.#recorder.destroy();
   }
 
+  #upload(range: EnsembleRange, record: RecordPlan | undefined): Part {
+    const buffers = uploadRange(this.gpu, this.#setup, this.plan, range, record);
+    return { ...buffers, record, started: false, attempts: 0, totals: unfinished(range) };
+  }
+
   async #runChunk(part: Part): Promise<void> {
     const recorder = this.#recorder;
     const { gpu, plan } = this;
     const { range, tensors } = part;
-    const { parameters, problem, grid, list, state, saved, events } = tensors;
+    const { list, state } = tensors;
     const waiting = left(part);
     const listed = part.started && waiting < COMPACT_BELOW * range.count;
     const dispatched = listed ? waiting : range.count;
     const attempts = this.#chunkAttempts(part);
     const params = {
-      ...this.#params(part),
+      ...this.#params(range),
       count: dispatched,
       listed: listed ? 1 : 0,
       attempts,
@@ -313,7 +354,7 @@ export class EnsembleSolve {
     if (!part.started) {
       recorder.dispatch(
         this.#kernels.start,
-        pick({ parameters, problem, grid, list, state, saved, events }, this.#kernels.start),
+        pick(tensors, this.#kernels.start),
         { ...params, count: range.count, listed: 0 },
         trajectoryGrid(range.count, 1, gpu.profile),
       );
@@ -321,7 +362,7 @@ export class EnsembleSolve {
     }
     recorder.dispatch(
       this.#kernels.solve,
-      pick({ parameters, problem, grid, list, state, saved, events }, this.#kernels.solve),
+      pick(tensors, this.#kernels.solve),
       params,
       trajectoryGrid(dispatched, plan.lanes, gpu.profile),
     );
@@ -355,7 +396,7 @@ export class EnsembleSolve {
   }
 
   /** Parameters of the kernels that do not change from chunk to chunk. */
-  #params({ range }: Part): Params {
+  #params(range: EnsembleRange): Params {
     const { shape, sharedParameters, config } = this.#setup;
     const { steps, save, event } = config;
     const adaptive = steps.kind === "adaptive" ? steps : undefined;
@@ -425,12 +466,6 @@ function left({ totals }: Part): number {
 function totalsOf(words: Uint32Array): Totals {
   const sum = (at: number) => words[at]! + 2 ** 32 * words[at + 1]!;
   return { counts: Array.from(words.subarray(0, 8)), accepted: sum(8), rejected: sum(10) };
-}
-
-/** Those buffers that a kernel binds. */
-function pick(tensors: Readonly<Record<string, Tensor>>, kernel: Kernel): Record<string, Tensor> {
-  const names = kernel.facts.bindings.map(({ name }) => name).filter((name) => name in tensors);
-  return Object.fromEntries(names.map((name) => [name, tensors[name]!]));
 }
 
 /** [rows, count] → [count, rows], into `to` from `at`. */

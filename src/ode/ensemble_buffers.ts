@@ -1,8 +1,10 @@
 import type { Gpu, Tensor } from "../gpu/device.ts";
+import type { Kernel } from "../gpu/kernel.ts";
 import type { EnsemblePlan, EnsembleRange } from "../plan/ode.ts";
+import { type RecordPlan, recordHeader } from "../plan/ode_record.ts";
 import type { Setup } from "./ensemble_setup.ts";
 
-type BufferName = "parameters" | "problem" | "grid" | "list" | "state" | "saved" | "events";
+type BufferName = "parameters" | "problem" | "grid" | "list" | "state" | "saved" | "events" | "record";
 
 /** A range of trajectories on the device: rows of words, a column a trajectory. */
 export interface EnsembleBuffers {
@@ -12,8 +14,17 @@ export interface EnsembleBuffers {
   readonly steps: number;
 }
 
-/** Puts a range on the device: y0, t0, t1, parameters, tolerances or steps, and the grid; the rest is 0. */
-export function uploadRange(gpu: Gpu, setup: Setup, plan: EnsemblePlan, range: EnsembleRange): EnsembleBuffers {
+/**
+ * Puts a range on the device: y0, t0, t1, parameters, tolerances or steps, and the grid; the rest is 0. With `record`,
+ * there is room for its steps.
+ */
+export function uploadRange(
+  gpu: Gpu,
+  setup: Setup,
+  plan: EnsemblePlan,
+  range: EnsembleRange,
+  record?: RecordPlan,
+): EnsembleBuffers {
   const { first, count } = range;
   const { rows } = plan;
   const { field, shape } = setup;
@@ -39,6 +50,8 @@ export function uploadRange(gpu: Gpu, setup: Setup, plan: EnsemblePlan, range: E
     }
   }
   const name = (what: string) => `ensemble ${what} ${first}`;
+  const recordTensor = gpu.tensor(name("record"), 4 * (record?.recordWords ?? 0));
+  if (record) gpu.write(recordTensor, recordHeader(record));
   return {
     range,
     steps,
@@ -50,6 +63,7 @@ export function uploadRange(gpu: Gpu, setup: Setup, plan: EnsemblePlan, range: E
       state: gpu.upload(name("state"), state),
       saved: gpu.tensor(name("saved"), 4 * range.savedWords),
       events: gpu.tensor(name("events"), 4 * rows.events * count),
+      record: recordTensor,
     },
   };
 }
@@ -77,6 +91,12 @@ function gridOf({ times }: Setup, { first, count, gridWords }: EnsembleRange): U
     words[j + 1] = offset;
   }
   return words;
+}
+
+/** Those buffers that a kernel binds. */
+export function pick(tensors: Readonly<Record<string, Tensor>>, kernel: Kernel): Record<string, Tensor> {
+  const names = kernel.facts.bindings.map(({ name }) => name).filter((name) => name in tensors);
+  return Object.fromEntries(names.map((name) => [name, tensors[name]!]));
 }
 
 /** Rows `row` … `row + rows − 1` of a buffer, [rows, count]. */

@@ -5,29 +5,38 @@ import {
   ensembleSchema,
   fieldSchema,
   MOST_FIXED_STEPS,
+  type UserField,
 } from "../config/ode.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { ShaderPart } from "../gpu/specialise.ts";
 import type { EnsembleShape } from "../plan/ode.ts";
+import { requireDerivatives } from "./check_vjp.ts";
 import type { EnsembleProblem } from "./ensemble_types.ts";
-import { keepsSlope } from "./explicit_constants.ts";
-import { checkField } from "./field_source.ts";
+import { checkField, type FieldFunction, type FieldText } from "./field_source.ts";
 import { FIELDS } from "./fields.ts";
-import { METHODS, type Tableau } from "./tableaus.ts";
+import type { Method } from "./method.ts";
+import { traitsOf } from "./method_constants.ts";
+import { METHODS } from "./tableaus.ts";
 
 export interface Field {
   readonly dimension: number;
   readonly parameters: number;
   readonly defaults: readonly number[] | undefined;
   readonly part: ShaderPart;
+  /** Its text with the functions that it brings; `user` is what a user wrote, whose derivatives are not known to be right. */
+  readonly source: string;
+  readonly functions: readonly FieldFunction[];
+  readonly user: (UserField & FieldText) | undefined;
   readonly hasEvent: boolean;
+  /** Known not to depend on t. */
+  readonly autonomous: boolean;
 }
 
 /** What a problem and a configuration come to, checked; numbers as the device has them. */
 export interface Setup {
   readonly config: EnsembleConfig;
   readonly field: Field;
-  readonly tableau: Tableau;
+  readonly method: Method;
   readonly n: number;
   readonly initial: Float32Array;
   /** [n, parameters], or [parameters]. */
@@ -56,8 +65,21 @@ function expect(holds: boolean, field: string, rule: string, value?: unknown): v
 /** @throws ConfigError for the first field of the problem or the configuration that breaks a rule. */
 export function setUp(problem: EnsembleProblem, field: Field, input: EnsembleInput): Setup {
   const config = parse(ensembleSchema, input, "");
-  const tableau = METHODS[config.method];
+  const method: Method = METHODS[config.method];
+  const traits = traitsOf(method);
   const { dimension } = field;
+  expect(
+    dimension <= (traits.mostComponents ?? dimension),
+    "method",
+    `must be explicit with ${dimension} components: implicit methods take at most ${traits.mostComponents}`,
+    method.name,
+  );
+  expect(
+    method.kind !== "symplectic" || dimension % 2 === 0,
+    "method",
+    `must not be symplectic with ${dimension} components: y = (q, p)`,
+    method.name,
+  );
   const { initial } = problem;
   expect(
     initial.length > 0 && initial.length % dimension === 0,
@@ -107,7 +129,7 @@ export function setUp(problem: EnsembleProblem, field: Field, input: EnsembleInp
   return {
     config,
     field,
-    tableau,
+    method,
     n,
     initial,
     parameters,
@@ -126,12 +148,13 @@ export function setUp(problem: EnsembleProblem, field: Field, input: EnsembleInp
       parameters: field.parameters,
       sharedParameters,
       adaptive: steps.kind === "adaptive",
-      keepsSlope: steps.kind === "adaptive" || keepsSlope(tableau, dense),
+      keepsSlope: steps.kind === "adaptive" || traits.keepsSlope(dense),
+      keepsAuxiliary: traits.keepsAuxiliary,
       atolRows: typeof given === "number" || atolOf ? 1 : dimension,
       ...savedShape(config, times, dimension, n, mesh),
       watched: event !== undefined || save.kind !== "end",
       events: event?.maximum ?? 0,
-      evaluations: tableau.b.length,
+      evaluations: traits.cost(dimension),
     },
   };
 }
@@ -175,23 +198,48 @@ export async function resolveField(gpu: Gpu, field: EnsembleProblem["field"]): P
   if (typeof field === "string") {
     expect(Object.hasOwn(FIELDS, field), "field", `must be one of ${Object.keys(FIELDS).join(", ")}`, field);
     const { dimension, parameters, defaults, source } = FIELDS[field];
-    return { dimension, parameters: parameters.length, defaults, part: shaderPart(source), hasEvent: false };
+    return {
+      dimension,
+      parameters: parameters.length,
+      defaults,
+      part: shaderPart(source),
+      source,
+      functions: ["vector_field", "vector_field_vjp", "jacobian"],
+      user: undefined,
+      hasEvent: false,
+      autonomous: true,
+    };
   }
-  const { source, dimension, parameters, functions } = await checkField(gpu, parse(fieldSchema, field, "field"));
+  const user = await checkField(gpu, parse(fieldSchema, field, "field"));
+  const { source, dimension, parameters, functions } = user;
   return {
     dimension,
     parameters: typeof parameters === "number" ? parameters : parameters.length,
     defaults: undefined,
     part: shaderPart(source),
+    source,
+    functions,
+    user,
     hasEvent: functions.includes("event_value"),
+    autonomous: false,
   };
 }
 
-/** The solvers have no use for derivatives, but a field that brings some names their type. */
+/**
+ * ∂f/∂y that an implicit method takes from a user's text is compared with differences first.
+ * @throws FieldError where it is not that of the right-hand side
+ */
+export async function requireJacobian(gpu: Gpu, problem: EnsembleProblem, { method, field }: Setup): Promise<void> {
+  if (!traitsOf(method).implicit || !field.user?.functions.includes("jacobian")) return;
+  const functions = field.user.functions.filter((name) => name !== "vector_field_vjp");
+  await requireDerivatives(gpu, { ...field.user, functions }, problem);
+}
+
+/** A field in a kernel, with the type that derivatives it brings name whether the kernel has a use for them or not. */
 export function shaderPart(source: string): ShaderPart {
   return {
     source: `struct Pullback { y: State, p: Params, t: f32 } ${source}`,
-    replaces: ["vector_field", "event_value"],
+    replaces: ["Pullback", "vector_field", "event_value", "vector_field_vjp", "jacobian"],
   };
 }
 

@@ -73,6 +73,56 @@ export interface TimeStatistics {
   readonly variance: Float32Array;
 }
 
+/** Derivatives of a loss by what a solve computed; what is left out is 0. */
+export interface EnsembleCotangents {
+  /** By `states()`, [n, dimension]. */
+  readonly states?: Float32Array;
+  /** By the states of `saved()`, [points, dimension], in their order; those of points that were not saved have no effect. */
+  readonly saved?: Float32Array;
+  /** By `times()`, [n]: the time of a terminal event, or t1. */
+  readonly endTimes?: Float32Array;
+}
+
+/**
+ * States that `reversible` and `backsolve` came to on the way back, against those that the solve was in: y0 and, of
+ * `backsolve` with cotangents of saved points, the saved ones. NaN where a trajectory did not get to its end.
+ */
+export interface Reconstruction {
+  /** max_i |ỹ_i − y_i|, [n]. */
+  readonly error: Float32Array;
+  /**
+   * The same in units of what is allowed, [n]: 10 · steps both ways · (rtol max|y| + atol), with fixed steps max|y|/1000. Above 1
+   * the way back amplifies errors, as it does where the solve contracts by more than the inverse of the tolerance, and
+   * the gradient is not to be trusted.
+   */
+  readonly scaled: Float32Array;
+  /** Trajectories above 1, and a sentence about them if there are any. */
+  readonly lost: number;
+  readonly warning?: string;
+}
+
+/**
+ * Gradient of the loss. NaN for a trajectory that did not get to its end, or to its event. `replay` and `reversible`: through
+ * the steps that were taken, their lengths held. `backsolve`: of the exact solution, by an integration with errors of its own.
+ */
+export interface EnsembleGradient {
+  /** By y(t0), [n, dimension]. */
+  readonly initial: Float32Array;
+  /** [n, parameters]; of shared parameters [parameters], the sum over the trajectories that got to their end. */
+  readonly parameters: Float32Array;
+  /** By t0 and t1, [n]: the first or the last step changes its length, the steps between stay. An event comes before t1: 0. */
+  readonly start: Float32Array;
+  readonly end: Float32Array;
+  /** Trajectories that did not get to their end. */
+  readonly missing: number;
+  /** Steps from checkpoint to checkpoint (the most of any range); 0 where there are none. */
+  readonly checkpointEvery: number;
+  /** Device memory of the record, or of the solve back. */
+  readonly recordBytes: number;
+  /** Of `reversible` and `backsolve`. */
+  readonly reconstruction?: Reconstruction;
+}
+
 export interface ReductionResult {
   /**
    * [rows, dimension], a row a time of the grid (one row for `states`); of a histogram [rows, dimension, bins + 2], the

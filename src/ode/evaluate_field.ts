@@ -47,8 +47,8 @@ export async function evaluateField(
     input[(rows - 1) * n + k] = points.t[k]!;
     if (cotangents) for (let i = 0; i < dimension; i++) w[i * n + k] = cotangents[k * dimension + i]!;
   }
-  const hasPullbacks = constants.VJP === true;
-  const hasJacobians = constants.JACOBIAN === true;
+  const hasPullbacks = constants.ODE_VJP === true;
+  const hasJacobians = constants.ODE_JACOBIAN === true;
   const tensors = {
     points: gpu.upload("field points", input),
     cotangents: gpu.upload("field cotangents", w),

@@ -20,13 +20,13 @@ export function stepConstants(tableau: Tableau, dense: boolean): Constants {
   const rows = dense ? [...tableau.a, ...tableau.dense.extraA] : tableau.a;
   const stages = tableau.b.length;
   return {
-    STAGES: stages,
-    INNER: tableau.fsal ? stages - 1 : stages,
-    TOTAL: rows.length,
-    FSAL: tableau.fsal,
-    A: rows.flatMap((row) => padded(row, rows.length)),
-    B: tableau.b,
-    C: dense ? [...tableau.c, ...tableau.dense.extraC] : tableau.c,
+    ODE_STAGES: stages,
+    ODE_INNER: tableau.fsal ? stages - 1 : stages,
+    ODE_TOTAL: rows.length,
+    ODE_FSAL: tableau.fsal,
+    ODE_A: rows.flatMap((row) => padded(row, rows.length)),
+    ODE_B: tableau.b,
+    ODE_C: dense ? [...tableau.c, ...tableau.dense.extraC] : tableau.c,
   };
 }
 
@@ -35,30 +35,48 @@ export function denseConstants(tableau: Tableau, dense: boolean): Constants {
   const stages = tableau.b.length;
   const degree = dense ? Math.max(...tableau.dense.weights.map((row) => row.length)) : 1;
   return {
-    ERROR: tableau.error ?? padded([], stages),
-    END: dense ? endStage(tableau) : stages,
-    DEGREE: degree,
-    WEIGHTS: dense ? tableau.dense.weights.flatMap((row) => padded(row, degree)) : padded([], stages),
+    ODE_ERROR: tableau.error ?? padded([], stages),
+    ODE_END: dense ? endStage(tableau) : stages,
+    ODE_DEGREE: degree,
+    ODE_WEIGHTS: dense ? tableau.dense.weights.flatMap((row) => padded(row, degree)) : padded([], stages),
   };
 }
 
-function padded(row: readonly number[], length: number): number[] {
+/** The row with zeros behind it. */
+export function padded(row: readonly number[], length: number): number[] {
   return Array.from({ length }, (_, i) => row[i] ?? 0);
+}
+
+/** Constants of `common/ode_replay_explicit`: stages that leave no trace in y1 are those of the interpolant. */
+export function reverseConstants({ a, b, c, fsal, dense }: Tableau, withInterpolant: boolean): Constants {
+  const inner = fsal ? b.length - 1 : b.length;
+  const rows = withInterpolant ? [...a, ...dense.extraA] : a.slice(0, inner);
+  const weights = withInterpolant ? dense.weights : rows.map(() => [0]);
+  const degree = Math.max(...weights.map((row) => row.length));
+  return {
+    ODE_INNER: inner,
+    ODE_TOTAL: rows.length,
+    ODE_A: rows.flatMap((row) => padded(row, rows.length)),
+    ODE_B: padded(b.slice(0, inner), rows.length),
+    ODE_C: [...c, ...dense.extraC].slice(0, rows.length),
+    ODE_DEGREE: degree,
+    ODE_WEIGHTS: weights.flatMap((row) => padded(row, degree)),
+  };
 }
 
 /** Constants of `common/ode_controller`; k is the order of the error estimate in h. */
 export function controllerConstants(controller: Controller, k: number): Constants {
   const [now, before, beforeThat] = controllerExponents(controller, k);
   return {
-    SAFETY: controller.safety,
-    FACTOR_MIN: controller.factorMin,
-    FACTOR_MAX: controller.factorMax,
-    SHRINK_AFTER_ACCEPT: controller.shrinkAfterAccept,
-    REJECT_WITH_HISTORY: controller.rejectWithHistory,
-    ACCEPT_ONE: controller.acceptOne,
-    ERROR_FLOOR: controller.errorFloor,
-    EXPONENT_NOW: now,
-    EXPONENT_BEFORE: before,
-    EXPONENT_BEFORE_THAT: beforeThat,
+    ODE_SAFETY: controller.safety,
+    ODE_FACTOR_MIN: controller.factorMin,
+    ODE_FACTOR_MAX: controller.factorMax,
+    ODE_SHRINK_AFTER_ACCEPT: controller.shrinkAfterAccept,
+    ODE_REJECT_WITH_HISTORY: controller.rejectWithHistory,
+    ODE_ACCEPT_ONE: controller.acceptOne,
+    ODE_ERROR_FLOOR: controller.errorFloor,
+    ODE_EXPONENT_NOW: now,
+    ODE_EXPONENT_BEFORE: before,
+    ODE_EXPONENT_BEFORE_THAT: beforeThat,
   };
 }

@@ -155,8 +155,8 @@ export function evaluation(
     {
       DIM: dimension,
       PARAMETERS: Math.max(1, count),
-      VJP: functions.includes("vector_field_vjp"),
-      JACOBIAN: functions.includes("jacobian"),
+      ODE_VJP: functions.includes("vector_field_vjp"),
+      ODE_JACOBIAN: functions.includes("jacobian"),
     },
     { source, replaces: FUNCTION_NAMES },
   ];

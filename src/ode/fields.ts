@@ -397,7 +397,7 @@ fn jacobian(t: f32, y: State, p: Params) -> array<State, DIM> {
  * sin and cos to 1e-7, as shaders/common/activation.wgsl has them: WGSL promises its own only to 2^-11, and SwiftShader's is
  * off by 9e-5 (2026-11).
  */
-const SIN_PAIR = `fn sin_pair(x: f32) -> vec2f {
+export const SIN_PAIR = `fn sin_pair(x: f32) -> vec2f {
   let n = floor(x * 0.3183098861837907 + 0.5);
   let reduced = ((x - n * 3.140625) - n * 0.0009675025939941406) - n * 1.5099579909782485e-7;
   let r = select(0.0, reduced, abs(reduced) < 1.6);

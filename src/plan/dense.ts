@@ -5,6 +5,7 @@ import type { DeviceProfile } from "./device_profile.ts";
 import type { KernelName } from "./kernel_name.ts";
 import { type MatmulPlan, type MatmulShape, type MatmulVariant, planMatmul } from "./matmul.ts";
 import { ceilTo, gcd } from "./rounding.ts";
+import { adjointStages, checkSolver, type DepthSolver, forwardStages } from "./stages.ts";
 import type { DenseChoice } from "./tuning.ts";
 
 export { paddedWidth } from "./dense_choice.ts";
@@ -13,7 +14,7 @@ export { ceilTo } from "./rounding.ts";
 /** One kernel variant: the constants that specialise the shader and the grid computed from the same numbers. */
 export interface KernelPlan {
   readonly name: KernelName;
-  readonly constants: Readonly<Record<string, number | boolean>>;
+  readonly constants: Readonly<Record<string, number | boolean | readonly number[]>>;
   readonly grid: readonly [number, number, number];
 }
 
@@ -57,6 +58,10 @@ export interface DensePlan {
   readonly unitFloats: number;
   readonly layerFloats: number;
   readonly slotFloats: number;
+  /** Layers that the sweeps walk: the stack's, or the stages of all steps of a solver over depth. */
+  readonly layers: number;
+  /** Stages of a step of that solver, else 1. */
+  readonly stages: number;
   readonly segments: readonly Segment[];
   /** `stored`: every state of the forward pass is kept; `recomputed`: every segment's first one. */
   readonly states: "stored" | "recomputed";
@@ -85,6 +90,8 @@ export interface DensePlanOptions extends ChoiceOptions {
   /** Instead of the device's tuning and the plan's own choice: only the layout, or also its tile sizes. */
   readonly layout?: DenseLayout;
   readonly choice?: DenseChoice;
+  /** The stack's layers are weights of a neural ODE, solved so: `beta` and `depth` of the shape do not scale it. Default: the residual network. */
+  readonly solver?: DepthSolver;
 }
 
 const PARTIAL_BYTES = 268_435_456;
@@ -93,11 +100,14 @@ const BATCH_BYTES = 67_108_864;
 
 /**
  * Shapes and limits → layout, segments, bytes. Pure.
- * @throws ConfigError when a tensor of one layer exceeds the adapter's largest binding.
+ * @throws ConfigError when a tensor of one layer exceeds the adapter's largest binding, or the solver does not fit.
  */
 export function planDense(shape: DenseShape, profile: DeviceProfile, options: DensePlanOptions): DensePlan {
-  const { depth, hidden } = shape;
-  const { rows, training } = options;
+  const { hidden } = shape;
+  const { rows, training, solver } = options;
+  if (solver) checkSolver(solver, shape.depth);
+  const stages = solver?.b.length ?? 1;
+  const layers = solver ? solver.steps * stages : shape.depth;
   const widthPadded = paddedWidth(shape.width, profile);
   const unitFloats = 2 * widthPadded;
   const layerFloats = hidden * unitFloats;
@@ -122,6 +132,7 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
     ["the weights of one layer", layerBytes],
     ["one layer's states", 2 * slotBytes],
     ["one layer's hidden units", layout === "matmul" ? 4 * rows * hiddenPadded : 0],
+    ["the coefficients of the weights", solver?.blend ? shape.depth * layerBytes : 0],
   ] as const)
     if (bytes > profile.maxBindingBytes)
       throw new ConfigError(
@@ -135,31 +146,33 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
   const byWeights = Math.floor(profile.maxBindingBytes / layerBytes);
   const byStates = Math.floor(profile.maxBindingBytes / slotBytes) - 1;
   const byPartials = Math.floor(Math.min(PARTIAL_BYTES, profile.maxBindingBytes) / (partialGroups * layerBytes));
-  const align = profile.offsetAlignment / gcd(profile.offsetAlignment, layerBytes);
+  const offsets = profile.offsetAlignment / gcd(profile.offsetAlignment, layerBytes);
+  // Segments begin where a binding may, and with the first stage of a step.
+  const align = (offsets * stages) / gcd(offsets, stages);
   const aligned = (limit: number) =>
-    limit >= depth ? depth : Math.min(depth, Math.max(align, Math.floor(limit / align) * align));
-  let segmentLayers = aligned(Math.max(1, Math.min(byTime, byWeights, byStates, training ? byPartials : depth)));
+    limit >= layers ? layers : Math.min(layers, Math.max(align, Math.floor(limit / align) * align));
+  let segmentLayers = aligned(Math.max(1, Math.min(byTime, byWeights, byStates, training ? byPartials : layers)));
 
   const stateBudget = Math.min(options.stateBytes ?? profile.maxBufferBytes, profile.maxBufferBytes);
-  const stored = training && (depth + 1) * slotBytes <= stateBudget;
+  const stored = training && (layers + 1) * slotBytes <= stateBudget;
   if (training && !stored) {
     const bySlots = Math.floor(stateBudget / slotBytes) - 1;
     segmentLayers = aligned(
-      Math.max(1, Math.min(segmentLayers, bySlots, ceilTo(Math.ceil(Math.sqrt(2 * depth)), align))),
+      Math.max(1, Math.min(segmentLayers, bySlots, ceilTo(Math.ceil(Math.sqrt(2 * layers)), align))),
     );
     notes.push(
-      `states of ${depth + 1} layers do not fit ${stateBudget} bytes: every ${segmentLayers}th is stored, the others are recomputed`,
+      `states of ${layers + 1} layers do not fit ${stateBudget} bytes: every ${segmentLayers}th is stored, the others are recomputed`,
     );
   }
   const segments: Segment[] = [];
-  for (let first = 0; first < depth; first += segmentLayers)
-    segments.push({ first, count: Math.min(segmentLayers, depth - first) });
-  const slots = training ? (stored ? depth + 1 : segmentLayers + 1) : 1;
+  for (let first = 0; first < layers; first += segmentLayers)
+    segments.push({ first, count: Math.min(segmentLayers, layers - first) });
+  const slots = training ? (stored ? layers + 1 : segmentLayers + 1) : 1;
 
-  const kernels = fusedKernels(choice, shape, widthPadded, rowsPadded, segmentLayers, profile, training);
+  const kernels = fusedKernels(choice, shape, widthPadded, rowsPadded, segmentLayers, profile, training, solver);
   const products =
     choice.layout === "matmul"
-      ? planProducts(shape, widthPadded, hiddenPadded, rows, slotBytes, profile, choice.product)
+      ? planProducts(shape, { layers, stages }, widthPadded, hiddenPadded, rows, slotBytes, profile, choice.product)
       : undefined;
   if (products && note === undefined && !options.layout && !options.choice)
     notes.push(
@@ -185,6 +198,11 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
     if (!stored) tensors.checkpoints = 2 * segments.length * slotBytes;
   }
   if (!stored) tensors.embedded = slotBytes;
+  if (solver?.blend) {
+    tensors.stageWeights = layers * layerBytes;
+    if (training) tensors.blended = shape.depth * layerBytes;
+    if (training && solver.blend.metric) tensors.direction = shape.depth * layerBytes;
+  }
   if (products) {
     const hiddenBytes = 4 * rows * hiddenPadded;
     tensors.activated = (training ? products.layers : 1) * hiddenBytes;
@@ -192,6 +210,10 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
       tensors.derivative = hiddenBytes;
       tensors.unitAdjoint = products.layers * hiddenBytes;
       tensors.adjoints = (products.layers + 1) * slotBytes;
+    }
+    if (stages > 1) {
+      tensors.slopes = stages * slotBytes;
+      tensors.stepStart = slotBytes;
     }
   }
   return {
@@ -204,13 +226,16 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
     unitFloats,
     layerFloats,
     slotFloats,
+    layers,
+    stages,
     segments,
     states: stored ? "stored" : "recomputed",
     slots,
     partialGroups,
     kernels,
     ...(products && { products }),
-    scales: denseScales(shape),
+    // A step of a solver is 1/N long.
+    scales: denseScales(solver ? { ...shape, depth: solver.steps, beta: 1 } : shape),
     tensors,
     notes,
   };
@@ -222,21 +247,29 @@ export function dispatchesPerStep(
   trained: { readonly A: boolean; readonly Z: boolean; readonly B: boolean },
 ): number {
   const segments = plan.segments.length;
-  const { depth } = plan.shape;
-  const forward = plan.layout === "matmul" ? 2 * depth : segments;
+  const depth = plan.layers;
+  const blended = plan.tensors.stageWeights !== undefined;
+  const combined = plan.stages > 1 ? 1 : 0;
+  const forward = plan.layout === "matmul" ? (2 + combined) * depth : segments;
   const again = plan.states === "recomputed" ? forward : 0;
   const adjoint = plan.products
-    ? 3 * depth + 2 * gradientDispatches(plan, plan.products)
+    ? (3 + combined) * depth + combined * batches(plan, plan.products) + 2 * gradientDispatches(plan, plan.products)
     : plan.layout === "tile"
       ? 2 * segments
       : segments;
   // Output, loss, its sum and the adjoint's seed; embedding, gradient and update of A; gradient and update of B.
-  return 4 + forward + again + adjoint + (trained.Z ? segments : 0) + (trained.A ? 3 : 0) + (trained.B ? 2 : 0);
+  const metric = plan.tensors.direction === undefined ? 0 : 1;
+  const blends = blended ? segments + (trained.Z ? segments + metric : 0) : 0;
+  const updates = trained.Z ? (blended ? 1 : segments) : 0;
+  return 4 + blends + forward + again + adjoint + updates + (trained.A ? 3 : 0) + (trained.B ? 2 : 0);
 }
 
 /** Dispatches for one half of all weight gradients. */
-function gradientDispatches({ shape, segments }: DensePlan, { gradient, layers }: DenseProducts): number {
-  if (gradient.variant === "registers") return shape.depth;
+function gradientDispatches(plan: DensePlan, products: DenseProducts): number {
+  return products.gradient.variant === "registers" ? plan.layers : batches(plan, products);
+}
+
+function batches({ segments }: DensePlan, { layers }: DenseProducts): number {
   return segments.reduce((sum, { count }) => sum + Math.ceil(count / layers), 0);
 }
 
@@ -259,22 +292,26 @@ function fusedKernels(
   segmentLayers: number,
   profile: DeviceProfile,
   training: boolean,
+  solver: DepthSolver | undefined,
 ): DensePlan["kernels"] {
   if (choice.layout === "matmul") return {};
   const constants = { WIDTH: widthPadded, HIDDEN: hidden, ROWS: choice.rows, WORKGROUP: choice.workgroup };
+  const single = solver === undefined || solver.b.length === 1;
+  const down = { ...constants, ...(!single && forwardStages(solver)) };
+  const up = { ...constants, ...(!single && adjointStages(solver)) };
   if (choice.layout === "rows") {
     const grid = [rowsPadded / (choice.workgroup * choice.rows), 1, 1] as const;
     return {
-      forward: { name: "dense/rows_forward", constants, grid },
-      ...(training && { adjoint: { name: "dense/rows_adjoint", constants, grid } }),
+      forward: { name: "dense/rows_forward", constants: down, grid },
+      ...(training && { adjoint: { name: "dense/rows_adjoint", constants: up, grid } }),
     };
   }
   const { gradientRows, gradientUnits } = choice;
   const grid = [rowsPadded / choice.rows, 1, 1] as const;
   return {
-    forward: { name: "dense/tile_forward", constants, grid },
+    forward: { name: "dense/tile_forward", constants: down, grid },
     ...(training && {
-      adjoint: { name: "dense/tile_adjoint", constants, grid },
+      adjoint: { name: "dense/tile_adjoint", constants: up, grid },
       gradient: {
         name: "dense/tile_gradient",
         constants: { ...constants, ROWS: gradientRows, UNITS: gradientUnits },
@@ -286,7 +323,8 @@ function fusedKernels(
 
 /** Gradients of one layer rarely fill a device: those of as many layers as do, within the memory kept for it, are one dispatch. */
 function planProducts(
-  { width, hidden, depth }: DenseShape,
+  { width, hidden }: DenseShape,
+  walked: { readonly layers: number; readonly stages: number },
   widthPadded: number,
   hiddenPadded: number,
   rows: number,
@@ -297,14 +335,13 @@ function planProducts(
   const unitFloats = 2 * widthPadded;
   const hiddenBytes = 4 * rows * hiddenPadded;
   const tiles = Math.ceil(width / 64) * Math.ceil(hidden / 64);
-  const layers = Math.max(
-    1,
-    Math.min(
-      depth,
-      Math.ceil((8 * profile.parallelGroups) / tiles),
-      Math.floor(BATCH_BYTES / (2 * hiddenBytes + slotBytes)),
-    ),
+  const wanted = Math.min(
+    walked.layers,
+    Math.ceil((8 * profile.parallelGroups) / tiles),
+    Math.floor(BATCH_BYTES / (2 * hiddenBytes + slotBytes)),
   );
+  // Whole steps, where a layer is a stage.
+  const layers = Math.max(1, Math.floor(wanted / walked.stages)) * walked.stages;
   const plan = (shape: MatmulShape) => planMatmul(shape, profile, variant);
   return {
     hidden: plan({

@@ -21,6 +21,8 @@ export interface EnsembleShape {
   readonly adaptive: boolean;
   /** f(t, y) at the end of a step is kept for the next. */
   readonly keepsSlope: boolean;
+  /** A second state goes from step to step. */
+  readonly keepsAuxiliary: boolean;
   /** Rows of atol: 1, or one a component. */
   readonly atolRows: number;
   /** Points saved a trajectory, or of a ragged grid the offsets [trajectories + 1]. */
@@ -31,7 +33,7 @@ export interface EnsembleShape {
   readonly watched: boolean;
   /** Crossings recorded a trajectory. */
   readonly events: number;
-  /** Evaluations of f of a step attempt. */
+  /** Cost of a step attempt in evaluations of f. */
   readonly evaluations: number;
 }
 
@@ -73,9 +75,9 @@ export interface EnsemblePlan {
  * @throws RangeError when a slice of trajectories is larger than a binding may be.
  */
 export function planEnsemble(shape: EnsembleShape, profile: DeviceProfile): EnsemblePlan {
-  const { trajectories, dimension, points } = shape;
+  const { trajectories, dimension } = shape;
   const slope = dimension + SHARED_ROWS;
-  const rejected = slope + (shape.keepsSlope ? dimension : 0);
+  const rejected = slope + (shape.keepsSlope ? dimension : 0) + (shape.keepsAuxiliary ? dimension : 0);
   const rows: EnsembleRows = {
     state: rejected + (shape.adaptive ? ADAPTIVE_ROWS : 0),
     problem: shape.adaptive ? 2 + shape.atolRows : 4,
@@ -88,12 +90,10 @@ export function planEnsemble(shape: EnsembleShape, profile: DeviceProfile): Ense
   };
   const words = Math.floor(Math.min(profile.maxBindingBytes, profile.maxBufferBytes) / WORD);
   const rowsOfEach = Math.max(rows.state, rows.problem, rows.parameters, rows.events);
-  const ragged = typeof points !== "number";
-  const savedOf = (first: number, count: number) =>
-    shape.pointWords * (ragged ? points[first + count]! - points[first]! : count * points);
-  const gridOf = (first: number, count: number) => (ragged ? count + 1 + points[first + count]! - points[first]! : 0);
-  const fits = (first: number, count: number) =>
-    count * rowsOfEach <= words && savedOf(first, count) <= words && gridOf(first, count) <= words;
+  const fits = (first: number, count: number) => {
+    const { savedWords, gridWords } = rangeOf(shape, first, count);
+    return count * rowsOfEach <= words && savedWords <= words && gridWords <= words;
+  };
 
   const ranges: EnsembleRange[] = [];
   for (let first = 0; first < trajectories; ) {
@@ -110,15 +110,8 @@ export function planEnsemble(shape: EnsembleShape, profile: DeviceProfile): Ense
       if (fits(first, countOf(middle))) least = middle;
       else most = middle - 1;
     }
-    const count = countOf(least);
-    ranges.push({
-      first,
-      count,
-      savedWords: savedOf(first, count),
-      gridWords: gridOf(first, count),
-      plane: savedOf(first, count) / Math.max(1, shape.pointWords),
-    });
-    first += count;
+    ranges.push(rangeOf(shape, first, countOf(least)));
+    first += countOf(least);
   }
   const numbers =
     trajectories * (rows.state + rows.problem + rows.parameters + rows.events + 1) +
@@ -130,6 +123,13 @@ export function planEnsemble(shape: EnsembleShape, profile: DeviceProfile): Ense
     bytes: WORD * numbers,
     firstAttemptsPerMillisecond: attemptsPerMillisecond(shape, profile, ranges[0]?.count ?? 1),
   };
+}
+
+/** Trajectories `first` … `first + count − 1` with the words that they need. */
+export function rangeOf({ points, pointWords }: EnsembleShape, first: number, count: number): EnsembleRange {
+  const ragged = typeof points !== "number";
+  const plane = ragged ? points[first + count]! - points[first]! : count * points;
+  return { first, count, savedWords: pointWords * plane, gridWords: ragged ? count + 1 + plane : 0, plane };
 }
 
 /**

@@ -48,6 +48,56 @@ export function stepsWork(step: StepSize, attempts: number, trajectories: number
   };
 }
 
+/**
+ * `steps` steps backwards of each of `trajectories`: each is taken again, then a product wᵀ ∂f/∂(y, p) a stage, whose cotangent
+ * is formed of those of later stages. `read`: words of the record of a trajectory.
+ */
+export function replayWork(
+  step: StepSize,
+  parameters: number,
+  pullbackFlops: number,
+  steps: number,
+  trajectories: number,
+  read: number,
+): Work {
+  const { dimension, evaluations, rows } = step;
+  const cotangents = dimension * rows.reduce((sum, m) => sum + 2 * m, 0) + dimension * evaluations;
+  const stages = evaluations * (pullbackFlops + dimension + parameters);
+  return {
+    flops: trajectories * steps * (stepFlops(step) + cotangents + stages),
+    bytes: FLOAT * trajectories * (read + 2 * (dimension + parameters)),
+    // The cotangent of a stage waits for the product of the one after it.
+    sequential: steps * evaluations * (2 + step.fieldDepth),
+  };
+}
+
+/**
+ * `steps` steps of reversible Heun undone and reversed, of each of `trajectories`: f, a product wᵀ ∂f/∂(y, p), and 22 operations a
+ * component for two states, three cotangents and the derivative by the length of the step.
+ */
+export function undoneStepsWork(
+  dimension: number,
+  parameters: number,
+  fieldFlops: number,
+  fieldDepth: number,
+  pullbackFlops: number,
+  steps: number,
+  trajectories: number,
+): Work {
+  return {
+    flops: trajectories * steps * (fieldFlops + pullbackFlops + 22 * dimension + parameters),
+    // y, ŷ and f, read once; the cotangent of y both ways, that of p written.
+    bytes: FLOAT * trajectories * (5 * dimension + 2 * parameters),
+    // A step waits for the slope that the one after it found.
+    sequential: steps * (2 + fieldDepth),
+  };
+}
+
+/** Sums of the 64 neighbours of each of `rows` rows. */
+export function sumTrajectoriesWork(rows: number, trajectories: number): Work {
+  return { flops: rows * trajectories, bytes: FLOAT * rows * trajectories, sequential: 0 };
+}
+
 /** f(t0, y0), and a second f for the length of the first step, with three norms. */
 export function startWork(
   { dimension, fieldFlops }: Pick<StepSize, "dimension" | "fieldFlops">,
@@ -92,5 +142,38 @@ export function evaluateWork(
     flops: points * (flops.fieldFlops + flops.pullbackFlops + flops.jacobianFlops),
     bytes: FLOAT * points * rows.reduce((a, b) => a + b, 0),
     sequential: 0,
+  };
+}
+
+/** A step of an implicit method by the numbers of its coefficients that are not 0. */
+export interface ImplicitStepSize extends StepSize {
+  readonly jacobianFlops: number;
+  /** Systems solved with the factors of I − γ h J. */
+  readonly solves: number;
+}
+
+/** Operations of Gaussian elimination of n rows: Σ_k (n − 1 − k) divisions and as many rows times a factor. */
+function factorFlops(n: number): number {
+  let flops = 0;
+  for (let below = n - 1; below > 0; below--) flops += below * (1 + 2 * below);
+  return flops;
+}
+
+/** `attempts` fixed steps of an implicit method of each of `trajectories`, with J, the factors and the solves; memory as in `stepsWork`. */
+export function implicitStepsWork(
+  step: ImplicitStepSize,
+  attempts: number,
+  trajectories: number,
+  rows: number,
+  given: number,
+): Work {
+  const { dimension: n, jacobianFlops, solves } = step;
+  const matrix = jacobianFlops + 2 * n * n + factorFlops(n);
+  const explicit = stepsWork(step, attempts, trajectories, rows, given);
+  return {
+    flops: explicit.flops + trajectories * attempts * (matrix + solves * 2 * n * n),
+    bytes: explicit.bytes,
+    // A solve waits for the one before: a product and a sum for each row, forwards and back.
+    sequential: explicit.sequential + attempts * (solves * 4 * n + 3 * n),
   };
 }

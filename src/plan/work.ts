@@ -97,6 +97,24 @@ export function matmulWork(rows: number, columns: number, inner: number, epilogu
   };
 }
 
+/** Σ_j matrix[i, j] · Σ_g x[g, j] over `nonzeros` entries of a matrix [rows, columns] of layers; the sum over g is made once. */
+export function blendWork(
+  { rows, columns, nonzeros }: { readonly rows: number; readonly columns: number; readonly nonzeros: number },
+  groups: number,
+  layerFloats: number,
+): Work {
+  return {
+    flops: layerFloats * (2 * nonzeros + columns * (groups - 1)),
+    bytes: FLOAT * (nonzeros + layerFloats * (groups * columns + rows)),
+    sequential: 0,
+  };
+}
+
+/** share · base + Σ_r c_r slopes[r], the end of a step: also the next base, with its compensation (not counted as work). */
+export function stageWork(numbers: number, slopes: number): Work {
+  return { flops: numbers * (2 * slopes + 1), bytes: FLOAT * numbers * (slopes + 3), sequential: 0 };
+}
+
 /** Loss of n rows and its gradient with respect to the outputs [n,d']. */
 export function lossWork(loss: Loss, rows: number, outputs: number): Work {
   const entropy = loss === "cross-entropy";

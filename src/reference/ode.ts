@@ -392,8 +392,6 @@ function paceOf(
     const start = { t0, y0, f0: stepper.slope(t0, y0), direction, span };
     const evaluate = (t: number, y: Float64Array) => stepper.evaluate(t, y);
     first = initialStep(evaluate, start, k, steps.norm ?? "rms", steps, round);
-    // A right-hand side that is not finite at t0: the first step finds it out.
-    if (!Number.isFinite(first)) first = span;
   }
   const h = Math.min(first ?? 0, steps.dtMax === undefined ? Number.POSITIVE_INFINITY : round(steps.dtMax));
   return new AdaptivePace(t0, t1, direction * h, steps, k, round);

@@ -129,7 +129,8 @@ export function interpolantWeights(
  * base = y + (Σ_{r<s} (a_{s,r}/γ) z_r); z_s = Σ_r predictor_{s,r} z_r, then z_s += W⁻¹ ((γ h) f(t + c_s h, base + z_s) − z_s)
  * until the rule of `newtonConverged` holds, W = I − (γ h) J(t, y). Sums run over increasing s and leave out coefficients
  * that are 0; a coefficient (a/γ, e/γ) is rounded once, from float64. A stage that is evaluated at (t + h, y1) is the first
- * slope of the next step; so is z_last/(γ h) of an ESDIRK method.
+ * slope of the next step; so is z_last/(γ h) of an ESDIRK method. Every attempt takes derivatives of its own: those by differences
+ * depend on h, and a replay of the accepted steps knows no other.
  */
 export function createStepper(system: OdeSystem, method: Method, settings: StepperSettings): Stepper {
   if (settings.compensated && method.kind !== "explicit" && method.kind !== "rosenbrock") {
@@ -204,9 +205,15 @@ abstract class StepperBase {
 
   /**
    * ∂f/∂y at (t, y), [n, n]: given, or from vector–Jacobian products, or by forward differences with
-   * δ_j = √ε max(|y_j|, |h f_j|, atol_j).
+   * δ_j = √ε max(|y_j|, |h f_j|, atol_j). `slopeAt` is asked for f(t, y) then: the real one, for a slope that is off by the
+   * tolerance of Newton's method makes differences of no use.
    */
-  protected jacobian(t: number, h: number, y: Float64Array): Float64Array {
+  protected jacobian(
+    t: number,
+    h: number,
+    y: Float64Array,
+    slopeAt = (time: number, state: Float64Array) => this.slope(time, state),
+  ): Float64Array {
     const { n, round, system, settings } = this;
     const matrix = new Float64Array(n * n);
     settings.counters.jacobians++;
@@ -215,7 +222,7 @@ abstract class StepperBase {
       return matrix.map(round);
     }
     if (system.vjp) return linearisation(system, t, y, settings.parameters).jacobian.map(round);
-    const slope = this.slope(t, y);
+    const slope = slopeAt(t, y);
     const { atol } = settings.newton;
     const root = round(Math.sqrt(machineEpsilon(round)));
     for (let j = 0; j < n; j++) {
@@ -342,7 +349,6 @@ class RosenbrockStepper extends StepperBase implements Stepper {
   readonly #c: number[];
   readonly #d: number[];
   readonly #error: number[];
-  #linearised: { jacobian: Float64Array; time: Float64Array | undefined } | undefined;
 
   constructor(
     system: OdeSystem,
@@ -360,9 +366,8 @@ class RosenbrockStepper extends StepperBase implements Stepper {
     const { n, round } = this;
     const gamma = round(this.method.gamma);
     const slope = this.slope(t, y);
-    this.#linearised ??= { jacobian: this.jacobian(t, h, y), time: this.timeDerivative(t, h, y) };
-    const { jacobian, time } = this.#linearised;
-    const factors = this.shifted(jacobian, round(gamma * h));
+    const time = this.timeDerivative(t, h, y);
+    const factors = this.shifted(this.jacobian(t, h, y), round(gamma * h));
     const count = this.#b.length;
     const stages: Float64Array[] = [];
     const points: Float64Array[] = [];
@@ -393,7 +398,6 @@ class RosenbrockStepper extends StepperBase implements Stepper {
 
   accept(attempt: Attempt): void {
     const { low, endSlope } = attempt as ReturnType<RosenbrockStepper["attempt"]>;
-    this.#linearised = undefined;
     this.next(endSlope, low);
   }
 
@@ -422,7 +426,6 @@ class EsdirkStepper extends StepperBase implements Stepper {
   readonly #error: number[];
   readonly #predictor: number[][];
   readonly #weights: number[][];
-  #jacobian: Float64Array | undefined;
 
   constructor(
     system: OdeSystem,
@@ -443,8 +446,8 @@ class EsdirkStepper extends StepperBase implements Stepper {
     const { newton } = this.settings;
     const gammaH = round(round(this.method.gamma) * h);
     const slope = this.slope(t, y);
-    this.#jacobian ??= this.jacobian(t, h, y);
-    const factors = this.shifted(this.#jacobian, gammaH);
+    const matrix = this.jacobian(t, h, y, (time, state) => this.evaluate(time, state));
+    const factors = this.shifted(matrix, gammaH);
     const stages: Float64Array[] = [slope.map((f) => round(gammaH * f))];
     const points = [y];
     for (let s = 1; s < this.#c.length; s++) {
@@ -473,7 +476,6 @@ class EsdirkStepper extends StepperBase implements Stepper {
     if (h === 0) return;
     const { round } = this;
     const gammaH = round(round(this.method.gamma) * h);
-    this.#jacobian = undefined;
     this.next(stages[stages.length - 1].map((z) => round(z / gammaH)));
   }
 
@@ -501,6 +503,11 @@ function hermiteValue(
   });
 }
 
+interface SymplecticStep extends Attempt {
+  /** f at both ends, once something between them is asked for. */
+  ends: [Float64Array, Float64Array] | undefined;
+}
+
 /** Kick and drift in turn; f is evaluated whole, and half of it used. The first kick's slope is that of the last one before. */
 class SymplecticStepper extends StepperBase implements Stepper {
   constructor(
@@ -514,7 +521,7 @@ class SymplecticStepper extends StepperBase implements Stepper {
     }
   }
 
-  attempt(t: number, h: number, y: Float64Array): Attempt {
+  attempt(t: number, h: number, y: Float64Array): SymplecticStep {
     const { n, round } = this;
     const { kicks, drifts } = this.method;
     const half = n / 2;
@@ -541,7 +548,7 @@ class SymplecticStepper extends StepperBase implements Stepper {
       for (let i = 0; i < half; i++) state[i] = round(state[i] + round(round(round(drifts[s]) * h) * velocity[i]));
       drifted += drifts[s];
     }
-    return { t, h, y, y1: state, error: undefined, stages, arguments: points, failed: false };
+    return { t, h, y, y1: state, error: undefined, stages, arguments: points, failed: false, ends: undefined };
   }
 
   accept({ stages }: Attempt): void {
@@ -550,8 +557,9 @@ class SymplecticStepper extends StepperBase implements Stepper {
 
   interpolate(attempt: Attempt, theta: number): Float64Array {
     const { t, h, y, y1 } = attempt;
-    const end = this.at(t, 1, h);
-    return hermiteValue(attempt, this.evaluate(t, y), this.evaluate(end, y1), theta, this.round);
+    const step = attempt as SymplecticStep;
+    step.ends ??= [this.evaluate(t, y), this.evaluate(this.at(t, 1, h), y1)];
+    return hermiteValue(attempt, ...step.ends, theta, this.round);
   }
 }
 

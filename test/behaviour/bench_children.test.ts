@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runChild } from "../../src/benchmark/child_process.ts";
 import { experimentsSuite } from "../../src/benchmark/experiments.ts";
+import { odePeersSuite } from "../../src/benchmark/ode_peers.ts";
+import { lorenzSweep, trueAnswers } from "../../src/benchmark/ode_problem.ts";
 import { peersSuite } from "../../src/benchmark/peers.ts";
 import type { SuiteResult } from "../../src/benchmark/suite.ts";
 import { ConfigError } from "../../src/config/errors.ts";
@@ -40,6 +42,18 @@ describe("a child", () => {
     expect(late.seconds).toBeLessThan(30);
     expect(await runChild("no-such-program-here", [], { timeoutSeconds: 9 })).toMatchObject({ end: "absent" });
   });
+
+  it("is ended by a signal, and not begun after it", async () => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const options = { timeoutSeconds: 60, signal };
+    const running = runChild(process.execPath, ["-e", "setTimeout(() => {}, 60000)"], options);
+    setTimeout(() => controller.abort(), 100);
+    const stopped = await running;
+    expect(stopped).toMatchObject({ end: "stopped", reason: "Ctrl-C" });
+    expect(stopped.seconds).toBeLessThan(30);
+    expect(await runChild(process.execPath, ["-e", ""], options)).toMatchObject({ end: "stopped", seconds: 0 });
+  });
 });
 
 describe("peers", () => {
@@ -56,7 +70,7 @@ describe("peers", () => {
          const problem = JSON.parse(readFileSync(option("case"), "utf8"));
          appendFileSync(${JSON.stringify(log)}, ${JSON.stringify(file)} + " " + problem.depth + " " + option("adapter") + "\\n");
          const run = readFileSync(${JSON.stringify(log)}, "utf8").split("\\n").filter((line) => line.startsWith(${JSON.stringify(file)})).length;
-         const result = (msPerStep, losses = [1, 0.5, 0.25]) => ({ version: "1", device: "d", losses, msPerStep, firstStepMs: 9, peakRssBytes: 2 ** 20 });
+         const result = (msPerStep, losses = [1, 0.5, 0.25]) => ({ version: "1", device: "d", losses, msPerStep, warmup: run, firstStepMs: 9, peakRssBytes: 2 ** 20 });
          console.log("a line before the result");
          const value = ${expression};
          if (value) console.log(JSON.stringify(value));`,
@@ -80,6 +94,7 @@ describe("peers", () => {
       status: "measured",
       median: 2,
       steps: 4,
+      "warm-up": 2,
       "host memory": 1,
       "compared with": "handwritten",
     });
@@ -127,8 +142,8 @@ describe("peers", () => {
     expect(logOf(path)).toEqual([...once(4), ...once(4), ...once(16), ...once(16)]);
     const skipped = rowsOf(result, "peers").filter(({ status }) => status === "skipped");
     expect(skipped.map(({ depth, peer, reason }) => [depth, peer, reason])).toEqual([
-      [16, "handwritten", "left out beyond L = 8"],
-      [16, "deeplimit:software", "left out beyond L = 4"],
+      [16, "handwritten", "left out beyond L = 8, as asked"],
+      [16, "deeplimit:software", "left out beyond L = 4, as asked"],
     ]);
     const verdicts = rowsOf(result, "peer-ratios").map(({ depth, peer, verdict }) => [depth, peer, verdict]);
     // Its script counts the runs of deeplimit:software too: deeplimit takes 2 and 6 ms at depth 4, 10 and 12 at 16.
@@ -171,6 +186,32 @@ describe("peers", () => {
     expect(python).toMatchObject({ status: "missing", reason: "no-such-python is not installed" });
   });
 
+  it("a signal ends the peer that runs; what was measured stays", async () => {
+    const path = peersFolder("stopped", {
+      "deeplimit.mjs": "result([2])",
+      "handwritten_js.mjs": "run === 1 ? result([4]) : await new Promise((resolve) => setTimeout(resolve, 60000))",
+      "tfjs.mjs": "result([2])",
+    });
+    const controller = new AbortController();
+    const lines: string[] = [];
+    const result = await peersSuite({
+      ...{ folder: path, peers: ["deeplimit", "handwritten", "tfjs-wasm"], depths: [4, 8], signal: controller.signal },
+      onProgress: (line) => {
+        lines.push(line);
+        // The next to run is the second handwritten.
+        if (line === "L = 4, deeplimit: round 2 of 2") setTimeout(() => controller.abort(), 500);
+      },
+    });
+    expectWellFormed(result);
+    expect(rowsOf(result, "peers").map(({ depth, status, reason }) => [depth, status, reason])).toEqual([
+      [4, "measured", null],
+      [4, "measured", "stopped in round 2: Ctrl-C"],
+      [4, "measured", "stopped in round 2: Ctrl-C"],
+      ...[8, 8, 8].map((depth) => [depth, "stopped", "Ctrl-C"]),
+    ]);
+    expect(lines).toHaveLength(4);
+  });
+
   it("a wrong request is refused before anything runs", async () => {
     for (const [options, text] of [
       [{ peers: ["keras"] }, /keras/],
@@ -184,6 +225,121 @@ describe("peers", () => {
       await expect(asked).rejects.toThrow(ConfigError);
       await expect(asked).rejects.toThrow(text);
     }
+  });
+});
+
+describe("peers on ensembles of ODEs", () => {
+  const sweep = lorenzSweep(5);
+  /** Scripts that print the true answers, off by the value of one expression, in the time of another. */
+  function odeFolder(name: string, scripts: Readonly<Record<string, readonly [error: string, ms: string]>>): string {
+    const path = join(folder, name);
+    mkdirSync(path);
+    for (const [file, [error, ms]] of Object.entries(scripts))
+      writeFileSync(
+        join(path, file),
+        `const option = (name) => process.argv[process.argv.indexOf("--" + name) + 1];
+         const truth = ${JSON.stringify([...trueAnswers(sweep)])};
+         const [kind, method, solves] = [option("kind"), option("method"), Number(option("solves"))];
+         const result = (setting) => ({
+           setting, firstMs: 9, msPerSolve: Array(solves).fill(${ms}), answers: truth.map((y) => y + ${error}),
+         });
+         const results = option("settings").split(",").map(Number).map(result);
+         console.log(JSON.stringify({
+           version: "1", device: "d", arithmetic: "float64", note: "n", results, peakRssBytes: 2 ** 20,
+         }));`,
+      );
+    return path;
+  }
+
+  it("are compared at equal steps and at the same error, each at its quickest setting", async () => {
+    // The error of a tolerance is a tenth of it, that of N steps N^-4; a solve takes the longer the finer it is.
+    const path = odeFolder("ode", {
+      "ode_deeplimit.mjs": ["(kind === 'fixed' ? setting ** -4 : setting / 10)", "kind === 'fixed' ? setting : 4"],
+      "ode_handwritten.mjs": [
+        "(kind === 'fixed' ? setting ** -4 : setting)",
+        "kind === 'fixed' ? 2 * setting : 1 / setting",
+      ],
+      "ode_odex.mjs": ["1e-3", "1"],
+      "ode_dopri.mjs": ["(setting > 1e-5 ? NaN : 0)", "1"],
+    });
+    const peers = ["deeplimit", "handwritten", "odex", "dopri", "scipy", "diffrax@2"];
+    const result = await odePeersSuite({ folder: path, peers, trajectories: [5], solves: 3, rounds: 2 });
+    expectWellFormed(result);
+    const rows = rowsOf(result, "ode-peers");
+    const of = (contest: string, peer: string, method: string) =>
+      rows.find((row) => row.contest === contest && row.peer === peer && row.method === method)!;
+    for (const method of ["rk4", "tsit5"])
+      expect(of("equal steps", "deeplimit", `${method}, equal steps`)).toMatchObject({
+        status: "measured",
+        setting: 1000,
+        median: 1000,
+        solves: 6,
+      });
+    // Every component is off by the same, which counts less in trajectories larger than 1.
+    expect(of("same error", "deeplimit", "tsit5, adaptive")).toMatchObject({ status: "measured", setting: 1e-6 });
+    const mark = of("same error", "deeplimit", "tsit5, adaptive").error as number;
+    expect(mark).toBeGreaterThan(1e-9);
+    expect(mark).toBeLessThanOrEqual(1e-7);
+    // A tenth of deeplimit's tolerance has its error; coarser ones are quicker and off by more.
+    expect(of("same error", "handwritten", "dopri5, adaptive")).toMatchObject({ setting: 1e-7, status: "measured" });
+    // 64⁻⁴ = 6e-8 is the first below 1e-7.
+    expect(of("same error", "handwritten", "rk4, equal steps")).toMatchObject({ setting: 64, median: 128 });
+    expect(of("same error", "deeplimit", "rk4, equal steps")).toMatchObject({ setting: 64, median: 64 });
+    expect(of("same error", "odex", "gbs, adaptive")).toMatchObject({ status: "not reached", median: null });
+    expect(of("same error", "odex", "gbs, adaptive").reason).toMatch(
+      /^no setting tried has an error of at most .*, the best has /,
+    );
+    expect(of("same error", "dopri", "dopri5, adaptive")).toMatchObject({
+      status: "measured",
+      setting: 1e-5,
+      error: 0,
+    });
+    expect(of("same error", "scipy", "dop853, adaptive").status).toBe("missing");
+    expect(of("equal steps", "diffrax", "tsit5, equal steps")).toMatchObject({
+      status: "skipped",
+      reason: "left out beyond n = 2, as asked",
+    });
+    const ratios = rowsOf(result, "ode-peer-ratios").map(({ contest, peer, method, base, ratio, verdict }) => [
+      ...[contest, peer, method, base, ratio, verdict],
+    ]);
+    expect(ratios).toEqual([
+      ["equal steps", "handwritten", "rk4, equal steps", "deeplimit (rk4, equal steps)", 2, "deeplimit faster"],
+      ["same error", "handwritten", "dopri5, adaptive", "deeplimit (dopri5, adaptive)", 1e7 / 4, "deeplimit faster"],
+      ["same error", "handwritten", "rk4, equal steps", "deeplimit (rk4, equal steps)", 2, "deeplimit faster"],
+      ["same error", "dopri", "dopri5, adaptive", "deeplimit (dopri5, adaptive)", 0.25, "peer faster"],
+    ]);
+    expect(result.notes[0]).toBe(
+      "dopri (dopri5, adaptive) is faster: 0.25 of the time of deeplimit (dopri5, adaptive) (same error, 5 trajectories).",
+    );
+    // Of a series only settings that reach a smaller error than those before are drawn.
+    const drawn = rowsOf(result, "ode-precision-curves").filter(({ series }) => series === "odex, gbs");
+    expect(drawn.map(({ drawn }) => drawn)).toEqual([true, ...Array(drawn.length - 1).fill(false)]);
+    expect(result.figures.map(({ name }) => name)).toEqual(["ode-precision-5"]);
+  });
+
+  it("wrong answers have no times; without deeplimit there is no mark", async () => {
+    const path = odeFolder("ode-wrong", { "ode_handwritten.mjs": ["(kind === 'fixed' ? 1e-3 : 0)", "1"] });
+    const result = await odePeersSuite({
+      folder: path,
+      peers: ["handwritten"],
+      trajectories: [5],
+      rounds: 1,
+      solves: 1,
+    });
+    expectWellFormed(result);
+    const [equal, adaptive, fixed] = rowsOf(result, "ode-peers");
+    expect(equal).toMatchObject({ status: "different result", median: null });
+    expect(equal!.reason).toMatch(/^answers are off by 0\.000\d+, 0\.00010 are allowed$/);
+    for (const row of [adaptive, fixed])
+      expect(row).toMatchObject({ status: "not reached", reason: expect.stringMatching(/the mark, has not run$/) });
+    for (const options of [
+      { peers: ["keras"] },
+      { trajectories: [1] },
+      { rounds: 0 },
+      { solves: 0 },
+      { adapter: "gpu" },
+    ])
+      await expect(odePeersSuite({ folder: path, ...options })).rejects.toThrow(ConfigError);
   });
 });
 

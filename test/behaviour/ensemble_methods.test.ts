@@ -43,10 +43,11 @@ function cancellation({ a, b }: Tableau): number {
   return Math.max(1, ...[...a, b].map((row) => row.reduce((sum, x) => sum + Math.abs(x), 0)));
 }
 
-const pairs = SOLVE_METHODS.filter((method) => "error" in METHODS[method]);
+const explicit = SOLVE_METHODS.map((method) => METHODS[method]).filter((method) => method.kind === "explicit");
+const pairs = explicit.filter((tableau) => "error" in tableau);
 
-test.each(SOLVE_METHODS)("fixed steps of %s are those of the reference", async (method) => {
-  const tableau: Tableau = METHODS[method];
+test.each(explicit)("fixed steps of $name are those of the reference", async (tableau: Tableau) => {
+  const { name: method } = tableau as { name: (typeof explicit)[number]["name"] };
   const steps = { kind: "fixed", count: 11 } as const;
   const result = await solveCase(gpu, source, { method, steps });
   const twice = await solveCase(gpu, source, { method, steps });
@@ -68,7 +69,7 @@ test.each(SOLVE_METHODS)("fixed steps of %s are those of the reference", async (
   });
 });
 
-test.each(pairs)("adaptive steps of %s are those of the reference", async (method) => {
+test.each(pairs)("adaptive steps of $name are those of the reference", async ({ name: method, b }) => {
   const [rtol, atol] = [1e-4, 1e-5];
   const steps = { kind: "adaptive", rtol, atol } as const;
   const result = await solveCase(gpu, source, { method, steps });
@@ -79,9 +80,7 @@ test.each(pairs)("adaptive steps of %s are those of the reference", async (metho
     const slack = exact ? 0 : 2;
     expect(Math.abs(result.accepted[j] - emulated.accepted)).toBeLessThanOrEqual(slack);
     expect(Math.abs(result.rejected[j] - emulated.rejected)).toBeLessThanOrEqual(slack);
-    expect(Math.abs(result.evaluations[j] - emulated.evaluations)).toBeLessThanOrEqual(
-      slack * METHODS[method].b.length,
-    );
+    expect(Math.abs(result.evaluations[j] - emulated.evaluations)).toBeLessThanOrEqual(slack * b.length);
     for (let i = 0; i < 2; i++) {
       // Both have an error of the tolerance in every step.
       const tolerance = emulated.accepted * (atol + rtol * 6) * Math.exp(LIPSCHITZ * Math.abs(t1 - t0));

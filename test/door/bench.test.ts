@@ -163,4 +163,24 @@ describe("a run", () => {
     expect(record.tables[1]!.rows[1]).toMatchObject({ suite: "accuracy", status: "not run" });
     expect(existsSync(join(dir, "stopped.html"))).toBe(true);
   });
+
+  it("Ctrl-C ends the process being measured and keeps what was measured before it", async () => {
+    // A step of the second depth takes seconds.
+    const sizes = ["--peers", "handwritten", "--peer-depth", "4,65536"];
+    const [child, ended] = start(["--suite", "peers", ...quick, ...sizes, "--out", "stopped-peer"]);
+    child.stderr!.on("data", (text: Buffer) => {
+      if (text.toString().includes("round 2 of 2")) setTimeout(() => child.kill("SIGINT"), 300);
+    });
+    const { code, err } = await ended;
+    expect(code).toBe(130);
+    expect(err.split("\n").filter((line) => !/^(peers |peers: L = 4,|$)/.test(line))).toEqual([
+      "Stopping: what is measured is kept, other processes are ended. Press Ctrl-C again to quit at once.",
+    ]);
+    const record = await readRecordFile(join(dir, "stopped-peer.json"));
+    expect(record).toMatchObject({ status: "cancelled", statusDetail: "stopped in peers" });
+    expect(record.tables[0]!.rows).toMatchObject([
+      { depth: 4, status: "measured", steps: 6 },
+      { depth: 65_536, status: "stopped", reason: "Ctrl-C", median: null },
+    ]);
+  });
 });

@@ -60,6 +60,63 @@ it("help and list fit 80 columns", async () => {
   expect(list.out).toContain("parameters σ = 10, ρ = 28, β = 2.667");
 });
 
+it("--cotangents writes the gradient of a loss", async () => {
+  const text = `fn vector_field(t: f32, y: State, p: Params) -> State { return State(-p[0] * y[0]); }
+fn vector_field_vjp(t: f32, y: State, p: Params, w: State) -> Pullback {
+  return Pullback(State(-p[0] * w[0]), Params(-y[0] * w[0]), 0.0);
+}
+`;
+  const field = file("decay.wgsl", `// components: y\n// parameters: k = 0.5\n${text}`);
+  const y0 = file("decay_y0.csv", "y\n1\n2\nnan\n");
+  const args = [field, "--y0", y0, "--t1", "2", "--steps", "50", "--method", "rk4"];
+  const one = file("one.csv", "1\n");
+  const [shared, arrays, back, wrong, without] = await Promise.all([
+    solve(...args, "--cotangents", one, "--out", "gradient"),
+    solve(...args, "--cotangents", one, "--out", "gradient-npy", "--format", "npy"),
+    solve(...args, "--cotangents", one, "--out", "gradient-back", "--adjoint", "backsolve"),
+    solve(...args, "--cotangents", file("two.csv", "1\n1\n")),
+    solve(
+      file("plain.wgsl", text.split("\n")[0]),
+      "--y0",
+      y0,
+      "--params",
+      file("k.csv", "1\n"),
+      "--t1",
+      "1",
+      "--cotangents",
+      one,
+    ),
+  ]);
+  expect(shared.err).toMatch(/^decay\.wgsl/);
+  expect(shared.out).toMatch(/gradient +[\d.]+ m?s, without the 1 that did not end \(/);
+  const numbers = (name: string) => table("gradient", name).map((line) => line.split(","));
+  const initial = numbers("gradient_initial.csv");
+  expect(initial[0]).toEqual(["trajectory", "y"]);
+  for (const j of [0, 1]) expect(Number(initial[1 + j][1])).toBeCloseTo(Math.exp(-1), 5);
+  expect(initial[3]).toEqual(["2", "nan"]);
+  // Of both: −t (1 + 2) e^{−k t}.
+  const [header, row] = numbers("gradient_parameters.csv");
+  expect(header).toEqual(["k"]);
+  expect(Number(row[0])).toBeCloseTo(-6 * Math.exp(-1), 4);
+  expect(numbers("gradient_times.csv")[0]).toEqual(["trajectory", "t0", "t1"]);
+  expect(Number(numbers("gradient_times.csv")[2][2])).toBeCloseTo(-0.5 * 2 * Math.exp(-1), 5);
+  const summary = JSON.parse(readFileSync(join(dir, "gradient/summary.json"), "utf8"));
+  expect(summary.gradient).toMatchObject({ missing: 1 });
+  expect(summary.files).toContain("gradient_times.csv");
+  expect(arrays.code).toBe(0);
+  const { shape, data } = decodeNpy(
+    readFileSync(join(dir, "gradient-npy/gradient_initial.npy")),
+    "gradient_initial.npy",
+  );
+  expect(shape).toEqual([3, 1]);
+  expect(data[1]).toBe(Math.fround(Number(initial[2][1])));
+  expect(back.out).toMatch(/gradient +[\d.]+ m?s, without the 1 that did not end \(.*, states found again\s+to /);
+  const solvedBack = table("gradient-back", "gradient_initial.csv").map((line) => Number(line.split(",")[1]));
+  for (const j of [0, 1]) expect(solvedBack[1 + j]).toBeCloseTo(Math.exp(-1), 5);
+  expect(wrong.err).toContain("two.csv: must have 1 row, or 3, a row a trajectory, got 2");
+  expect(without.err).toContain("--adjoint needs a field that declares fn vector_field_vjp");
+});
+
 describe("a solve", () => {
   it("writes trajectories and saved points, says what came out, and goes to the next free directory", async () => {
     const y0 = file("y0.csv", "x,y,z\n1,0,0\n1,0,0\nnan,0,0\n");

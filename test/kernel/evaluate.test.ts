@@ -84,14 +84,14 @@ it.each(Object.values(FIELDS))("$name: WGSL is the float64 field", async (field)
   expect(values.slopes.some((value) => value !== 0)).toBe(true);
 });
 
-it("writes only its outputs, and what VJP and JACOBIAN leave out stays", async () => {
+it("writes only its outputs, and what ODE_VJP and ODE_JACOBIAN leave out stays", async () => {
   const [n, dim, slots] = [70, 3, 2];
   const points = numbers((dim + slots + 1) * n, 5);
-  const run = (VJP: boolean, JACOBIAN: boolean) =>
+  const run = (ODE_VJP: boolean, ODE_JACOBIAN: boolean) =>
     runKernel(
       gpu,
       "ode/evaluate",
-      { DIM: dim, PARAMETERS: slots, VJP, JACOBIAN },
+      { DIM: dim, PARAMETERS: slots, ODE_VJP, ODE_JACOBIAN },
       {
         points,
         cotangents: numbers(dim * n, 6),

@@ -57,6 +57,7 @@ const buffers = (problem: Float32Array<ArrayBuffer>, x: Float32Array<ArrayBuffer
   state: x,
   saved: poisoned(4),
   events: poisoned(4),
+  record: poisoned(4),
 });
 
 const rtol = 1e-5;
@@ -87,8 +88,16 @@ const start = async (
   params = solveParams,
   extra = {},
 ) => {
-  const { events: _, ...bindings } = { ...buffers(problemRows, state()), ...extra };
-  return runKernel(gpu, "ode/start", { INVERSE_ORDER: 0.2, ...constants }, bindings, ["state", "saved"], params, [2]);
+  const { events: _, record: __, ...bindings } = { ...buffers(problemRows, state()), ...extra };
+  return runKernel(
+    gpu,
+    "ode/start",
+    { ODE_INVERSE_ORDER: 0.2, ...constants },
+    bindings,
+    ["state", "saved"],
+    params,
+    [2],
+  );
 };
 
 test("ode/start: f(t0, y0) and the first step", async () => {
@@ -109,14 +118,14 @@ test("ode/explicit: adaptive steps, with a grid that ends where its buffer does"
   const times = [0, 0.6, 1.5];
   const params = { ...solveParams, points: 3, plane: 3 * n };
   const grid = words(Float32Array.from(times));
-  const begun = await start({ SAVE: 1 }, problem, params, { grid, saved: poisoned(3 * n) });
+  const begun = await start({ ODE_SAVE: 1 }, problem, params, { grid, saved: poisoned(3 * n) });
   const run = () =>
     runKernel(
       gpu,
       "ode/explicit",
       {
-        SAVE: 1,
-        WATCHES: true,
+        ODE_SAVE: 1,
+        ODE_WATCHES: true,
         ...stepConstants(DOPRI5, true),
         ...denseConstants(DOPRI5, true),
         ...controllerConstants(CONTROLLERS["diffrax-i"], 5),
@@ -152,15 +161,15 @@ test.each([1, 2])("ode/explicit_fixed: %d trajectories an invocation, some of th
   const fixed = { kind: "fixed", count: 7 } as const;
   const mesh = concat(row(1.5), row(0), row(1.5 / 7), row(0));
   words(mesh).fill(7, 3 * n);
-  const shared = { ADAPTIVE: false, KEEPS_SLOPE: false };
-  const begun = await start({ ...shared, FIRST_SLOPE: false }, mesh);
+  const shared = { ODE_ADAPTIVE: false, ODE_KEEPS_SLOPE: false };
+  const begun = await start({ ...shared, ODE_FIRST_SLOPE: false }, mesh);
   const listed = Uint32Array.from({ length: n }, (_, k) => (k * 5) % n);
   const count = 40;
   const { state: x } = await runKernel(
     gpu,
     "ode/explicit_fixed",
-    { ...shared, ...stepConstants(RK4, false), LANES: lanes },
-    { parameters: rates, problem: mesh, list: listed, state: begun.state },
+    { ...shared, ...stepConstants(RK4, false), ODE_LANES: lanes },
+    { parameters: rates, problem: mesh, list: listed, state: begun.state, record: poisoned(4) },
     ["state"],
     { ...solveParams, count, listed: 1 },
     [2],

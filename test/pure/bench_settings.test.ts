@@ -13,7 +13,7 @@ describe("benchSettings", () => {
 
   it("runs all suites in order by default, and leaves sizes to them", () => {
     expect(settings({})).toEqual({
-      suites: ["ceilings", "kernels", "workloads", "accuracy", "experiments", "peers"],
+      suites: ["ceilings", "kernels", "workloads", "ode", "accuracy", "experiments", "peers", "ode-peers"],
       adapter: "auto",
       quick: false,
     });
@@ -37,9 +37,9 @@ describe("benchSettings", () => {
   });
 
   it.each<[Partial<BenchOptions>, string]>([
-    [{ suite: "," }, '--suite must name some of ceilings, kernels, workloads, accuracy, experiments, peers, got ","'],
+    [{ suite: "," }, "--suite must name some of ceilings, kernels, workloads, ode, accuracy, "],
     [{ suite: "kernels,celings" }, 'did you mean ceilings?, got "celings"'],
-    [{ suite: "toString" }, '--suite must be of ceilings, kernels, workloads, accuracy, experiments, peers, got "toS'],
+    [{ suite: "toString" }, 'experiments, peers, ode-peers, got "toString"'],
     [{ depth: "" }, '--depth must be integers of at least 1, separated by commas, got ""'],
     [{ depth: "1e3" }, "--depth must be integers"],
     [{ width: "1.5" }, "--width must be integers"],
@@ -50,6 +50,9 @@ describe("benchSettings", () => {
     [{ peers: " " }, "--peers must name some of deeplimit"],
     [{ peers: "tfjs-webgp@64" }, "did you mean tfjs-webgpu?"],
     [{ peers: "handwritten:swiftshader" }, "--peers must name an adapter only for a peer on WebGPU"],
+    [{ trajectories: "1,64" }, '--trajectories must be integers of at least 2, separated by commas, got "1,64"'],
+    [{ odePeers: "odx" }, "--ode-peers must be of deeplimit, handwritten, odex"],
+    [{ odePeers: "scipy:swiftshader" }, "--ode-peers must name an adapter only for a peer on WebGPU, scipy is on cpu"],
     [{ peers: "pytorch,pytorch" }, '--peers must name each peer once, got "pytorch"'],
   ])("refuses %j", (options, text) => {
     expect(() => settings(options)).toThrow(ConfigError);
@@ -60,6 +63,10 @@ describe("benchSettings", () => {
     const options = { adapter: "software", quick: true, depth: "16,64", python: "/a b/python", json: true } as const;
     expect(benchCommand(options)).toBe(
       "deeplimit bench --depth 16,64 --python '/a b/python' --adapter software --quick",
+    );
+    const ensembles = { adapter: "auto", suite: "ode,ode-peers", trajectories: "512", odePeers: "odex@512" } as const;
+    expect(benchCommand(ensembles)).toBe(
+      "deeplimit bench --suite ode,ode-peers --trajectories 512 --ode-peers odex@512",
     );
   });
 });

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { FieldError } from "../../src/config/errors.ts";
+import { CATALOG } from "../../src/gpu/kernel.ts";
 import { fieldHeader, readField } from "../../src/ode/field_source.ts";
 import { FIELDS } from "../../src/ode/fields.ts";
 
@@ -52,8 +53,8 @@ describe("what a field may declare", () => {
       `fn control(x: f32) -> f32 { return x; }\n${BODY}`,
       "mine.wgsl:1:4: must not declare control: the kernels use that name",
     ],
-    ["a kernel's constant", `${BODY}\nconst STAGES = 3u;`, "mine.wgsl:2:7: must not declare STAGES"],
-    ["a kernel's structure", `struct Trajectory { x: f32 }\n${BODY}`, "must not declare Trajectory"],
+    ["a kernel's constant", `${BODY}\nconst ODE_STAGES = 3u;`, "mine.wgsl:2:7: must not declare ODE_STAGES"],
+    ["a kernel's structure", `struct OdeTrajectory { x: f32 }\n${BODY}`, "must not declare OdeTrajectory"],
     [
       "a built-in function that kernels call",
       `fn select(x: f32) -> f32 { return x; }\n${BODY}`,
@@ -81,11 +82,29 @@ describe("what a field may declare", () => {
     ["a built-in function that no kernel calls", `fn reflect(x: f32) -> f32 { return x; }\n${BODY}`],
     ["variables of a function", `${HEAD} { var<function> x = y; return x; }`],
     ["forbidden words in comments", `// @group(0) override workgroupBarrier()\n${BODY} /* var<private> x */`],
+    [
+      "short names",
+      `const A = 1.0; const B = 2.0; const C = 3.0; const GAMMA = 0.5; struct Mesh { x: f32 }\nalias Trial = f32; ${BODY}`,
+    ],
     ["const_assert", `const_assert DIM == 3u;\n${BODY}`],
     ["constants of functions", `const k = sqrt(2.0) * pow(2.0, 3.0);\n${BODY}`],
   ])("but %s", async (_, source) => {
     await expect(read(source)).resolves.toMatchObject({ functions: ["vector_field"] });
   });
+});
+
+// Constants and structures of the kernels begin with ODE_ and Ode, so that a field may have all other names.
+it("the kernels that take a field leave short names to it", () => {
+  const taken = new Set<string>();
+  for (const { source } of Object.values(CATALOG)) {
+    if (!source.includes("fn vector_field(")) continue;
+    for (const [, name] of source.matchAll(/^(?:const|struct|alias)\s+(\w+)/gm)) taken.add(name);
+  }
+  const provided = ["DIM", "PARAMETERS", "State", "Params", "Pullback"];
+  expect(taken).toContain("ODE_SAFETY");
+  expect([...taken].filter((name) => !/^(ODE_|Ode)/.test(name)).sort()).toEqual(
+    [...provided, "SolveParams", "WORKGROUP"].sort(),
+  );
 });
 
 it("parameters are not read where there are none", async () => {

@@ -136,6 +136,15 @@ it("the first step follows Hairer's rule, and its probe stays inside the span", 
   expect(seen.pop()).toBe(1 - 0.002);
 });
 
+it.each([
+  ["f(t0, y0)", [Number.POSITIVE_INFINITY, 0], [1, 0]],
+  ["f after the probe", [1, 0], [Number.NaN, 0]],
+  ["f after the probe, infinite", [1, 0], [Number.POSITIVE_INFINITY, 0]],
+])("the first step is the span where %s is not finite", (_, f0, f1) => {
+  const start = { t0: 0, y0: Float64Array.of(1, 1), f0: Float64Array.from(f0), direction: 1, span: 7 };
+  expect(initialStep(() => Float64Array.from(f1), start, K, "rms", { rtol: 0, atol: 1 }, exact)).toBe(7);
+});
+
 it("statuses have distinct codes", () => {
   const codes = Object.values(SOLVE_STATUSES);
   expect(new Set(codes).size).toBe(codes.length);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { adaptiveStepsSchema, ensembleSchema } from "../../src/config/ode.ts";
+import { adaptiveStepsSchema, ensembleSchema, FIXED_STEP_METHODS, SOLVE_METHODS } from "../../src/config/ode.ts";
+import { METHODS } from "../../src/ode/tableaus.ts";
 import { DEFAULT_PROFILE, SOFTWARE_PROFILE } from "../../src/plan/device_profile.ts";
 import {
   type EnsembleShape,
@@ -9,7 +10,7 @@ import {
   tallyGrid,
   trajectoryGrid,
 } from "../../src/plan/ode.ts";
-import { type StepSize, stepFlops } from "../../src/plan/ode_work.ts";
+import { implicitStepsWork, type StepSize, stepFlops } from "../../src/plan/ode_work.ts";
 
 const shape: EnsembleShape = {
   trajectories: 1000,
@@ -18,6 +19,7 @@ const shape: EnsembleShape = {
   sharedParameters: false,
   adaptive: true,
   keepsSlope: true,
+  keepsAuxiliary: false,
   atolRows: 1,
   points: 0,
   pointWords: 0,
@@ -125,12 +127,40 @@ test("operations of a step, counted in plain loops", () => {
   expect(stepFlops({ ...step, error: 2 })).toBe(count);
 });
 
+test("operations of an implicit step are those of its formula", () => {
+  const n = 3;
+  let count = 0;
+  for (let k = 0; k < n; k++) {
+    for (let i = k + 1; i < n; i++) count += 1 + 2 * (n - 1 - k); // a factor, and a row less the factor times another
+  }
+  count += 2 * n * n; // I − γ h J
+  const solves = 4;
+  count += solves * (n * (n - 1) + n * (n - 1) + n + n); // L, U, divisions by the diagonal, and the right-hand side's factor
+  const step = { dimension: n, evaluations: 2, fieldFlops: 5, fieldDepth: 1, rows: [1, 2], jacobianFlops: 7, solves };
+  const { flops, bytes } = implicitStepsWork(step, 10, 100, 10, 7);
+  expect(flops).toBe(100 * 10 * (count + 7 + stepFlops(step)));
+  expect(bytes).toBe(4 * 100 * (2 * 10 + 7));
+});
+
+test("a second state has rows between the slope and the pace", () => {
+  const { rows } = planEnsemble({ ...shape, keepsAuxiliary: true }, SOFTWARE_PROFILE);
+  const without = planEnsemble(shape, SOFTWARE_PROFILE).rows;
+  expect(rows.slope).toBe(without.slope);
+  expect([rows.rejected, rows.state]).toEqual([without.rejected + 3, without.state + 3]);
+});
+
+test("methods that need fixed steps are those without an error estimate", () => {
+  const without = SOLVE_METHODS.filter((name) => !("errorOrder" in METHODS[name]));
+  expect([...FIXED_STEP_METHODS].sort()).toEqual([...without].sort());
+});
+
 test("a configuration has a default for everything, and refuses what does not go together", () => {
   const config = ensembleSchema.parse({});
   expect(config).toMatchObject({ method: "tsit5", save: { kind: "end" }, chunk: { milliseconds: 100 } });
   expect(config.steps).toEqual(adaptiveStepsSchema.parse({ kind: "adaptive" }));
   for (const wrong of [
     { method: "euler" },
+    { method: "leapfrog" },
     { method: "rk5" },
     { steps: { kind: "fixed" } },
     { steps: { kind: "fixed", dt: 0.1, count: 3 } },

@@ -554,3 +554,17 @@ it("reversible Heun undone gives y0 back; in float32 not where errors grow by e^
   expect(backsolve(5)).toBeLessThan(1e-5);
   expect(backsolve(15)).toBeGreaterThan(0.5);
 });
+
+// The slope that an ESDIRK step leaves is off by the tolerance of Newton's method; divided by √ε that is no Jacobian.
+it.each(["kvaerno3", "kvaerno5"] as const)("%s: differences start from f, whatever Newton's method left", (method) => {
+  const { system, y0, exact } = problem("N1");
+  const steps = { kind: "fixed", count: 11 } as const;
+  const given: OdeSystem = { ...system, jacobian: (t, _y, _p, matrix) => matrix.set([t, 1, 0, t]) };
+  const { vjp: _, ...without } = system;
+  const options = { method, t0: 0, t1: 1, y0, steps };
+  const [a, b] = [integrate(without, options), integrate(given, options)];
+  expect([a.status, b.status]).toEqual(["done", "done"]);
+  // κ times the tolerance, 1e-8, of each stage.
+  expect(difference(a.y, b.y)).toBeLessThan(1e-6);
+  expect(difference(a.y, exact(1))).toBeLessThan(2e-3);
+});

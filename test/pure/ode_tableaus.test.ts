@@ -9,7 +9,15 @@ import {
   type Tableau,
 } from "../../src/ode/tableaus.ts";
 import { interpolantWeights } from "../../src/reference/ode_steps.ts";
-import { orderResiduals, rootedTrees, treeDensity } from "../support/rooted_trees.ts";
+import {
+  methodResiduals,
+  orderResiduals,
+  ORDER_ROUNDING as ROUNDING,
+  rootedTrees,
+  rosenbrockMatrices,
+  square,
+  treeDensity,
+} from "../../src/reference/order_conditions.ts";
 
 const TREES = rootedTrees(9);
 const THETAS = [0.15, 0.5, 0.85];
@@ -22,44 +30,9 @@ function sum(row: readonly number[]): number {
   return row.reduce((total, x) => total + x, 0);
 }
 
-/** Rounding of the order conditions: 2⁻⁵³ times the sum of the sizes of their terms, which is below 1,000 everywhere. */
-const ROUNDING = 1000 * 2 ** -53;
-
 /** Rounding of a sum of the numbers in a row, of its derivative as a polynomial of degree 8 too. */
 function slack(row: readonly number[]): number {
   return 2 ** -53 * 16 * Math.max(1, sum(row.map(Math.abs)));
-}
-
-function square(rows: readonly (readonly number[])[], n: number): number[][] {
-  return Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) => rows[i]?.[j] ?? 0));
-}
-
-function multiply(a: readonly (readonly number[])[], b: readonly (readonly number[])[]): number[][] {
-  return a.map((row) => b[0].map((_, j) => row.reduce((total, x, k) => total + x * b[k][j], 0)));
-}
-
-/** Inverse of a lower triangular matrix by forward substitution. */
-function inverseLower(matrix: readonly (readonly number[])[]): number[][] {
-  const n = matrix.length;
-  const inverse = square([], n);
-  for (let j = 0; j < n; j++) {
-    for (let i = j; i < n; i++) {
-      let right = i === j ? 1 : 0;
-      for (let k = j; k < i; k++) right -= matrix[i][k] * inverse[k][j];
-      inverse[i][j] = right / matrix[i][i];
-    }
-  }
-  return inverse;
-}
-
-/** α, Γ and a map of weights of u to weights of h k: u = Γ h k, coupling = 1/γ − Γ⁻¹, a = α Γ⁻¹. */
-function rosenbrockMatrices({ gamma, a, coupling, b }: RosenbrockTableau) {
-  const n = b.length;
-  const inverse = square(coupling, n).map((row, i) => row.map((x, j) => (i === j ? 1 / gamma : -x)));
-  const Gamma = inverseLower(inverse);
-  const alpha = multiply(square(a, n), Gamma);
-  const beta = alpha.map((row, i) => row.map((x, j) => x + Gamma[i][j]));
-  return { Gamma, alpha, beta, weights: (ofU: readonly number[]) => multiply([ofU], Gamma)[0] };
 }
 
 /** Expects the conditions up to `order` to hold to rounding, and one of the next order to fail. */
@@ -214,4 +187,12 @@ it("symplectic coefficients add up to one step", () => {
   expect(sum(METHODS.leapfrog.kicks)).toBe(1);
   expect(sum(METHODS.leapfrog.drifts)).toBe(1);
   expect(METHODS.leapfrog.kicks.length).toBe(METHODS.leapfrog.drifts.length + 1);
+});
+
+it("residuals by a method's name: rounding up to its order, none for other kinds", () => {
+  for (const name of METHOD_NAMES) {
+    const residuals = methodResiduals(name);
+    if (["leapfrog", "reversible-heun"].includes(name)) expect(residuals).toBeUndefined();
+    else expectOrder(residuals!, METHODS[name].order);
+  }
 });

@@ -15,30 +15,30 @@ import { ConfigError } from "../../src/config/errors.ts";
 
 describe("names of peers", () => {
   it("carry an adapter and a largest depth", () => {
-    expect(parsePeer("pytorch")).toMatchObject({
+    expect(parsePeer("pytorch", PEERS)).toMatchObject({
       label: "pytorch",
       name: "pytorch",
-      maxDepth: Number.POSITIVE_INFINITY,
+      limit: Number.POSITIVE_INFINITY,
     });
-    expect(parsePeer("tfjs-webgpu@1024")).toMatchObject({ label: "tfjs-webgpu", maxDepth: 1024 });
-    expect(parsePeer("deeplimit:swiftshader@64")).toMatchObject({
+    expect(parsePeer("tfjs-webgpu@1024", PEERS)).toMatchObject({ label: "tfjs-webgpu", limit: 1024 });
+    expect(parsePeer("deeplimit:swiftshader@64", PEERS)).toMatchObject({
       label: "deeplimit:swiftshader",
       name: "deeplimit",
       adapter: "swiftshader",
-      maxDepth: 64,
+      limit: 64,
     });
   });
 
   it("are refused when unknown, malformed, twice, or with an adapter for the processor", () => {
     for (const text of ["", "keras", "constructor", "pytorch@", "pytorch@x", "pytorch@64@64", "handwritten:software"])
-      expect(() => parsePeer(text), text).toThrow(ConfigError);
-    expect(() => parsePeers(["pytorch", "pytorch@64"])).toThrow(/once, got "pytorch"/);
-    expect(parsePeers(["deeplimit", "deeplimit:swiftshader"])).toHaveLength(2);
+      expect(() => parsePeer(text, PEERS), text).toThrow(ConfigError);
+    expect(() => parsePeers(["pytorch", "pytorch@64"], PEERS)).toThrow(/once, got "pytorch"/);
+    expect(parsePeers(["deeplimit", "deeplimit:swiftshader"], PEERS)).toHaveLength(2);
   });
 
   it("by default are all of them, deeplimit first", () => {
     for (const software of [true, false]) {
-      const specs = parsePeers(defaultPeers(software));
+      const specs = parsePeers(defaultPeers(software), PEERS);
       expect(specs.map(({ name }) => name)).toEqual(Object.keys(PEERS));
       expect(specs[0]!.name).toBe("deeplimit");
     }

@@ -203,7 +203,7 @@ describe("options", () => {
   it.each<[Partial<SolveOptions>, string]>([
     [
       { method: "tsit6" },
-      '--method must be one of euler, heun, midpoint, ralston, rk4, rk38, bosh3, dopri5, tsit5, vern7, dopri8 (did you mean tsit5?), got "tsit6"',
+      '--method must be one of euler, heun, midpoint, ralston, rk4, rk38, bosh3, dopri5, tsit5, vern7, dopri8, rosenbrock23, rodas4, rodas5p, kvaerno3, kvaerno5, leapfrog, reversible-heun (did you mean tsit5?), got "tsit6"',
     ],
     [{ method: "rk4" }, '--method must have an error estimate unless --dt or --steps is given, got "rk4"'],
     [{ rtol: "-1" }, '--rtol must be a number >= 0, got "-1"'],

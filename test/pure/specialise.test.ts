@@ -67,6 +67,14 @@ fn f(x: f32) -> f32 { return K; }`,
     );
   });
 
+  test("brings structs too", () => {
+    const shader = "struct Pair { x: f32, y: f32 }\nfn f() -> Pair { return Pair(); }\nfn Pair2() {}\n";
+    const part = { source: "struct Pair { x: f32, y: f32, z: f32 }", replaces: ["Pair", "Pair2"] };
+    expect(specialise(shader, {}, part)).toBe(
+      "\nfn f() -> Pair { return Pair(); }\nfn Pair2() {}\n\nstruct Pair { x: f32, y: f32, z: f32 }",
+    );
+  });
+
   test("is not read: no constant of it is set, no function is replaced that it only mentions or was not asked for", () => {
     const part = {
       source: "// fn f2(\nfn g2() -> f32 { return f2(); }\nfn g() -> f32 { return 1.0; }",
@@ -127,6 +135,28 @@ describe("@unroll", () => {
       "//@unroll\nfor (var i = 0u; i < 2u; i++) {\n  if (a) { b(i); } else { c(); } // a lone } here\n  // and { here\n  d();\n}\ntail";
     expect(flat(specialise(source, {}).replace(/\/\/[^\n]*/g, ""))).toBe(
       "{ if (a) { b(0u); } else { c(); } d(); } { if (a) { b(1u); } else { c(); } d(); } tail",
+    );
+  });
+
+  test("up to a number of trips; longer loops stay, with those inside that depend on them", () => {
+    const source = (n: number) => `const N = ${n}u;
+//@unroll up to 3
+for (var i = 0u; i < N; i++) {
+  //@unroll up to 3
+  for (var j = i + 1u; j < N; j++) { f(i, j); }
+  //@unroll up to 3
+  for (var k = 0u; k < 2u; k++) { g(i, k); }
+}
+end`;
+    expect(flat(specialise(source(3), {}).split(";\n").slice(1).join(";\n"))).toBe(
+      flat(
+        "{ { f(0u, 1u); } { f(0u, 2u); } { g(0u, 0u); } { g(0u, 1u); } } { { f(1u, 2u); } { g(1u, 0u); } { g(1u, 1u); } } { { g(2u, 0u); } { g(2u, 1u); } } end",
+      ),
+    );
+    expect(flat(specialise(source(4), {}))).toBe(
+      flat(
+        "const N = 4u; for (var i = 0u; i < N; i++) { for (var j = i + 1u; j < N; j++) { f(i, j); } { g(i, 0u); } { g(i, 1u); } } end",
+      ),
     );
   });
 

@@ -1,8 +1,11 @@
 import { ACTIVATIONS, type DenseShape } from "../../config/dense.ts";
 import { packLayers, unpackLayers } from "../../model/dense_stack.ts";
 import { initialWeights } from "../../model/initialisation.ts";
+import { RK4 } from "../../ode/tableaus.ts";
+import { inverseMass, stageBasis } from "../../plan/basis.ts";
 import { type DenseLayout, type DensePlan, type KernelPlan, planDense } from "../../plan/dense.ts";
 import type { DeviceProfile } from "../../plan/device_profile.ts";
+import { vectorGrid } from "../../plan/grids.ts";
 import type { KernelName } from "../../plan/kernel_name.ts";
 import {
   type MatmulPlace,
@@ -12,16 +15,20 @@ import {
   offersMatmul,
   planMatmul,
 } from "../../plan/matmul.ts";
+import { blendNumbers, forwardStages, packBlend, transposed } from "../../plan/stages.ts";
 import {
+  blendWork,
   denseAdjointWork,
   denseBackwardWork,
   denseForwardWork,
   denseGradientWork,
   matmulWork,
+  stageWork,
   type Work,
 } from "../../plan/work.ts";
 import { activation, activationDerivative } from "../../reference/activations.ts";
 import { denseAdjoint, denseForward } from "../../reference/dense.ts";
+import { blendNumber, stageNumber } from "../../reference/layers.ts";
 import { productElement } from "../../reference/sums.ts";
 import {
   at,
@@ -40,8 +47,12 @@ export function denseRows(profile: DeviceProfile, sizes: RowSizes): KernelRow[] 
   return [
     ...sizes.depths.flatMap((depth) => sweepRows("rows", paperShape(depth), sizes.rows, profile)),
     ...sizes.tileDepths.flatMap((depth) => sweepRows("tile", paperShape(depth), sizes.rows, profile)),
+    ...blendRows(sizes.stackDepth, sizes.rows, profile),
     embeddingRow(sizes.rows, profile),
-    ...sizes.wide.flatMap(({ width, rows }) => layerProducts(width, rows, profile)),
+    ...sizes.wide.flatMap(({ width, rows }) => [
+      ...layerProducts(width, rows, profile),
+      stageRow(width, rows, profile),
+    ]),
     ...sizes.products.flatMap(({ width, rows, variants }) => {
       const planned = widePlan(width, rows, profile).products!.hidden.variant;
       return variants
@@ -279,6 +290,93 @@ function packed(plan: DensePlan, { shape, W, V }: SweepProblem) {
  */
 function sweepTolerance(values: Float64Array, products: number): number {
   return 8 * EPSILON * products * values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+}
+
+// ------------------------------------------------------------------------------------------------------ neural ODEs
+
+/** Weights of RK4's stages from knots, the gradients of the stages back, and these in L²: as many stages as the stack has layers. */
+function blendRows(stackDepth: number, rows: number, profile: DeviceProfile): KernelRow[] {
+  const steps = Math.ceil(stackDepth / 4);
+  const basis = { kind: "linear", count: steps + 1 } as const;
+  const stages = steps * RK4.b.length;
+  const toStages = stageBasis(basis, steps, RK4.c);
+  const plan = planDense(paperShape(stages), profile, { rows, training: true });
+  const size = plan.layerFloats;
+  const row = (what: string, matrix: Float64Array, blended: number, groups: number): KernelRow => {
+    const columns = matrix.length / blended;
+    const nonzeros = matrix.reduce((count, value) => count + (value === 0 ? 0 : 1), 0);
+    return {
+      kernel: "dense/blend",
+      shape: `${what}: ${columns} → ${blended} of ${size} numbers, ${groups} partial gradients`,
+      work: blendWork({ rows: blended, columns, nonzeros }, groups, size),
+      prepare: () => {
+        const matrix32 = Float32Array.from(matrix);
+        const layers = normal("layers", groups * columns * size);
+        return {
+          variant: "",
+          constants: {},
+          tensors: { ...packBlend(matrix32, blended, columns), x: layers, y: blended * size },
+          params: {
+            ...{ rows: blended, first_row: 0, columns, first_column: 0, stride: columns },
+            ...{ groups, layer4: size / 4, add: 0 },
+          },
+          grid: vectorGrid(blendNumbers(blended, size), profile),
+          expected: () => {
+            const compared = sample(blended * size);
+            const sums = Array.from(compared, (i) =>
+              blendNumber({ matrix: matrix32, columns, layers, groups, size }, Math.floor(i / size), i % size),
+            );
+            return [
+              {
+                output: "y",
+                take: at(compared),
+                values: sums.map(({ value }) => value),
+                tolerance: sums.map((sum) => EPSILON * sum.size * (columns + groups + 2)),
+              },
+            ];
+          },
+        };
+      },
+    };
+  };
+  return [
+    row("knots → stages", toStages, stages, 1),
+    row("stages → knots", transposed(toStages, stages, basis.count), basis.count, plan.partialGroups),
+    row("knots in L²", inverseMass(basis), basis.count, 1),
+  ];
+}
+
+/** The end of a step of RK4 in the matmul layout. */
+function stageRow(width: number, rows: number, profile: DeviceProfile): KernelRow {
+  const { slotFloats, widthPadded } = widePlan(width, rows, profile);
+  const count = rows * widthPadded;
+  const { STAGES, COMBINE } = forwardStages({ steps: 1, a: RK4.a, b: RK4.b });
+  return {
+    kernel: "dense/stage",
+    shape: `n ${rows}, q ${width}, ${STAGES} slopes`,
+    work: stageWork(count, STAGES),
+    prepare: () => {
+      const slopes = normal("slopes", STAGES * slotFloats, 0.01);
+      const base = normal("base", count);
+      return {
+        variant: "",
+        constants: {},
+        tensors: { coefficients: Float32Array.from(COMBINE), slopes, base, low: count, y: count },
+        params: {
+          ...{ count4: count / 4, slot4: slotFloats / 4, row: (STAGES - 1) * STAGES, first: 0, end: STAGES },
+          ...{ y_at4: 0, complete: 1, share: 1, y_share: 1 },
+        },
+        grid: vectorGrid(count, profile),
+        expected: () => {
+          const compared = sample(count);
+          const sums = Array.from(compared, (i) => stageNumber(base[i]!, RK4.b, slopes, slotFloats, i));
+          const tolerance = sums.map((sum) => EPSILON * sum.size * (STAGES + 4));
+          const values = sums.map(({ value }) => value);
+          return ["y", "base"].map((output) => ({ output, take: at(compared), values, tolerance }));
+        },
+      };
+    },
+  };
 }
 
 // -------------------------------------------------------------------------------------------------- matrix products

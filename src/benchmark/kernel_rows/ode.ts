@@ -55,7 +55,7 @@ export function odeRows(profile: DeviceProfile, { trajectories }: RowSizes): Ker
 }
 
 /** ρ from 0 to 21: a trajectory at rest to one about to be chaotic. */
-const parametersOf = (n: number, j: number) => [10, (21 * j) / (n - 1), 8 / 3].map(Math.fround);
+export const parametersOf = (n: number, j: number) => [10, (21 * j) / (n - 1), 8 / 3].map(Math.fround);
 
 /** An ensemble at (1, 0, 0), its rows as the solvers have them. */
 function ensemble(n: number, rows: { state: number; problem: number }) {
@@ -70,7 +70,7 @@ function ensemble(n: number, rows: { state: number; problem: number }) {
   return { state, parameters, list: new Uint32Array(4), grid: new Uint32Array(4) };
 }
 
-function solveParams(n: number): Params {
+export function solveParams(n: number): Params {
   return {
     count: n,
     listed: 0,
@@ -96,7 +96,7 @@ const shared = { DIM: DIMENSION, PARAMETERS: DIMENSION };
 const part = shaderPart(LORENZ.source);
 const nonzero = (row: readonly number[]) => row.filter((x) => x !== 0).length;
 
-function stepSize(tableau: Tableau, adaptive: boolean): StepSize {
+export function stepSize(tableau: Tableau, adaptive: boolean): StepSize {
   const evaluations = tableau.b.length - (tableau.fsal ? 1 : 0);
   const rows = [...tableau.a.slice(1, tableau.fsal ? -1 : undefined), tableau.b].map(nonzero);
   return {
@@ -180,7 +180,7 @@ function startRow(profile: DeviceProfile, n: number): KernelRow {
     work: startWork({ dimension: DIMENSION, fieldFlops: FIELD.fieldFlops }, n, ADAPTIVE.state, ADAPTIVE.problem + 3),
     prepare: () => ({
       variant: "adaptive",
-      constants: { ...shared, INVERSE_ORDER: 1 / 5 },
+      constants: { ...shared, ODE_INVERSE_ORDER: 1 / 5 },
       part,
       tensors: { ...ensemble(n, ADAPTIVE), problem: adaptiveProblem(n), saved: 4 },
       params: solveParams(n),
@@ -227,7 +227,7 @@ function adaptiveRow(profile: DeviceProfile, n: number): KernelRow {
           ...controllerConstants(CONTROLLERS["diffrax-i"], TSIT5.errorOrder! + 1),
         },
         part,
-        tensors: { ...tensors, problem: adaptiveProblem(n), saved: 4, events: 4 },
+        tensors: { ...tensors, problem: adaptiveProblem(n), saved: 4, events: 4, record: 4 },
         params: { ...solveParams(n), attempts: ADAPTIVE_ATTEMPTS },
         grid: trajectoryGrid(n, 1, profile),
         // Where each trajectory got to, it must be on the solution; ρ is too small for errors to grow.
@@ -279,14 +279,14 @@ function fixedRow(profile: DeviceProfile, n: number): KernelRow {
         variant: `rk4, ${lanes} an invocation`,
         constants: {
           ...shared,
-          ADAPTIVE: false,
-          KEEPS_SLOPE: false,
+          ODE_ADAPTIVE: false,
+          ODE_KEEPS_SLOPE: false,
           ...stepConstants(RK4, false),
-          LANES: lanes,
-          EVALUATIONS: 4,
+          ODE_LANES: lanes,
+          ODE_EVALUATIONS: 4,
         },
         part,
-        tensors: { parameters, problem, list, state },
+        tensors: { parameters, problem, list, state, record: 4 },
         params: { ...solveParams(n), attempts: FIXED_ATTEMPTS },
         grid: trajectoryGrid(n, lanes, profile),
         expected: () => {

@@ -3,6 +3,8 @@ import { basename, join } from "node:path";
 import { type Ceilings, ceilingsResult, measureCeilings } from "../../benchmark/ceilings.ts";
 import { experimentsSuite } from "../../benchmark/experiments.ts";
 import { kernelsSuite } from "../../benchmark/kernels.ts";
+import { odePeersSuite } from "../../benchmark/ode_peers.ts";
+import { odeSuite } from "../../benchmark/ode_workloads.ts";
 import { peersSuite } from "../../benchmark/peers.ts";
 import type { SuiteResult } from "../../benchmark/suite.ts";
 import { accuracySuite, workloadsSuite } from "../../benchmark/workloads.ts";
@@ -34,10 +36,10 @@ import { compare } from "./bench_compare.ts";
 const TIMING_FLAGS = ["disable-dawn-features=timestamp_quantization"];
 const UNCLAMPED_FLAGS = [...TIMING_FLAGS, "enable-dawn-features=disable_robustness"];
 
-/** A suite that ran, or why it did not. */
+/** A suite that ran, or why it did not. `stopped`: Ctrl-C ended it, what it had measured is in its result. */
 interface Part {
   readonly name: SuiteName;
-  readonly status: "measured" | "failed" | "not run";
+  readonly status: "measured" | "stopped" | "failed" | "not run";
   readonly seconds: number;
   readonly result?: SuiteResult;
   readonly reason?: string;
@@ -61,7 +63,9 @@ export async function bench(options: BenchOptions): Promise<number> {
     const run = new BenchRun(settings, options, gpu);
     const place = asked ?? defaultPlace();
     const stem = asked?.stem ?? freeStem(place, gpu.facts, run.date, settings.quick);
-    stop.onFirst(() => say("\nStopping after this suite. Press Ctrl-C again to quit at once."));
+    stop.onFirst(() =>
+      say("\nStopping: what is measured is kept, other processes are ended. Press Ctrl-C again to quit at once."),
+    );
     return await measure(run, device, stop, join(place.directory, stem), options.json === true);
   } finally {
     stop.release();
@@ -76,7 +80,7 @@ async function measure(run: BenchRun, device: TimingDevice, stop: Stop, path: st
     if (!json && lines.length > 0) out.write(`${lines.join("\n")}\n`);
   };
   print(stampLines(run.stamp(), widthOf(out)));
-  const context = new SuiteContext(run.settings, device);
+  const context = new SuiteContext(run.settings, device, stop.signal);
   for (const name of context.suites) {
     if (stop.signal.aborted) break;
     say(`${name} …`);
@@ -108,7 +112,9 @@ async function runSuite(name: SuiteName, context: SuiteContext): Promise<Part> {
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   try {
-    return { name, status: "measured", result: await context.run(name), seconds: seconds() };
+    const result = await context.run(name);
+    const stopped = result.tables.some(({ rows }) => rows.some(({ status }) => status === "stopped"));
+    return { name, status: stopped ? "stopped" : "measured", result, seconds: seconds() };
   } catch (error) {
     if (process.env.DEEPLIMIT_DEBUG === "1" && error instanceof Error) say(error.stack ?? error.message);
     // Buffers of a suite that broke off would count against the next one's memory.
@@ -122,18 +128,22 @@ class SuiteContext {
   readonly device: TimingDevice;
   readonly suites: readonly SuiteName[];
   readonly #settings: BenchSettings;
+  readonly #signal: AbortSignal;
   #ceilings: Ceilings | undefined;
 
-  constructor(settings: BenchSettings, device: TimingDevice) {
+  constructor(settings: BenchSettings, device: TimingDevice, signal: AbortSignal) {
     const { suites } = settings;
     this.#settings = settings;
     this.device = device;
+    this.#signal = signal;
     // Shares of a ceiling need the ceilings of the same run.
     this.suites = suites.includes("kernels") && !suites.includes("ceilings") ? ["ceilings", ...suites] : suites;
   }
 
   async run(name: SuiteName): Promise<SuiteResult> {
-    const { adapter, quick, depths, widths, batches, steps, peers, peerDepths, rounds, python, runs } = this.#settings;
+    const { adapter, quick, depths, widths, batches, steps, trajectories, runs } = this.#settings;
+    const { peers, peerDepths, odePeers, rounds, python } = this.#settings;
+    const signal = this.#signal;
     const onProgress = (line: string) => say(`${name}: ${line}`);
     switch (name) {
       case "ceilings": {
@@ -151,16 +161,19 @@ class SuiteContext {
         return kernelsSuite(await this.device.open(), this.#ceilings, { reduced: quick, onProgress });
       case "workloads": {
         const gpu = await this.device.open();
-        // A software adapter's memory is the host's, which holds initial weights and data beside it.
-        const memoryBytes = gpu.facts.software ? freemem() / 2 : undefined;
         const hostBytes = () => 1024 * process.resourceUsage().maxRSS;
-        return workloadsSuite(gpu, this.#ceilings, {
-          depths,
-          widths,
-          batches,
-          steps,
+        const memoryBytes = memoryOf(gpu);
+        const sizes = { depths, widths, batches, steps };
+        return workloadsSuite(gpu, this.#ceilings, { ...sizes, memoryBytes, hostBytes, signal, onProgress });
+      }
+      case "ode": {
+        const gpu = await this.device.open();
+        const memoryBytes = memoryOf(gpu);
+        return odeSuite(gpu, this.#ceilings?.fma.value, {
+          trajectories,
+          solves: steps,
           memoryBytes,
-          hostBytes,
+          signal,
           onProgress,
         });
       }
@@ -168,15 +181,26 @@ class SuiteContext {
         return accuracySuite(await this.device.open(), { ...(quick && { depth: 16, at: [2] }), onProgress });
       case "experiments":
         this.device.close();
-        return experimentsSuite({ software: this.device.software, adapter, runs, onProgress });
+        return experimentsSuite({ software: this.device.software, adapter, runs, signal, onProgress });
       case "peers":
         this.device.close();
         return peersSuite({
           ...{ peers, depths: peerDepths, rounds, steps, python, adapter },
-          ...{ software: this.device.software, onProgress },
+          ...{ software: this.device.software, signal, onProgress },
+        });
+      case "ode-peers":
+        this.device.close();
+        return odePeersSuite({
+          ...{ peers: odePeers, trajectories, rounds, solves: steps, python, adapter },
+          ...{ signal, onProgress },
         });
     }
   }
+}
+
+/** What a workload may take: a software adapter's memory is the host's, which holds initial weights and data beside it. */
+function memoryOf(gpu: Gpu): number | undefined {
+  return gpu.facts.software ? freemem() / 2 : undefined;
 }
 
 /** The device that is timed: opened when a suite needs it, closed while other processes are measured. */
@@ -278,7 +302,9 @@ class BenchRun {
       ...missing.map((name): Part => ({ name, status: "not run", seconds: 0 })),
     ]);
     const failed = this.parts.filter(({ status }) => status === "failed");
+    const stopped = this.parts.filter(({ status }) => status === "stopped");
     const reasons = failed.map(({ name, reason }) => `${name} failed: ${reason}`);
+    reasons.push(...stopped.map(({ name }) => `stopped in ${name}`));
     if (missing.length > 0)
       reasons.push(`${state === "ended" ? "stopped" : "not finished"} before ${missing.join(", ")}`);
     const { load } = this;
@@ -287,7 +313,7 @@ class BenchRun {
       title: `Benchmark of ${this.#name}`,
       summary: SUMMARY,
       preset: this.settings.quick ? "quick" : "full",
-      status: missing.length > 0 ? "cancelled" : failed.length > 0 ? "failed" : "done",
+      status: missing.length + stopped.length > 0 ? "cancelled" : failed.length > 0 ? "failed" : "done",
       ...(reasons.length > 0 && { statusDetail: reasons.join("; ") }),
       config: { ...this.settings },
       environment: {
@@ -306,7 +332,7 @@ class BenchRun {
 }
 
 const SUMMARY =
-  "What this device can do at most, what every kernel reaches of it, what a training step costs over depth, width and batch and how exact it is, how long the experiments take, and the same step by other libraries: measured on one machine in one run. Times are medians; lower and upper are quartiles where a column does not say otherwise.";
+  "What this device can do at most, what every kernel reaches of it, what a training step costs over depth, width and batch and how exact it is, what ensembles of ODEs cost, how long the experiments take, and the same step and ensembles by other libraries: measured on one machine in one run. Times are medians; lower and upper are quartiles where a column does not say otherwise.";
 
 function sectionOf({ name, result }: Part): Section[] {
   return result === undefined ? [] : [section(name, SUITES[name], result)];
@@ -327,7 +353,7 @@ function suitesTable(parts: readonly Part[]): Table {
     description: "The parts of the benchmark, in the order they ran.",
     columns: [
       { name: "suite", description: "as `--suite` takes it" },
-      { name: "status", description: "measured, failed or not run" },
+      { name: "status", description: "measured, stopped (Ctrl-C; what it had measured is here), failed or not run" },
       { name: "time", unit: "s", description: "wall time" },
       { name: "reason", description: "why it failed" },
     ],
@@ -348,7 +374,8 @@ function stampLines(stamp: Readonly<Record<string, string>>, width: number): str
   );
 }
 
-const STEP_COLUMNS = ["layout", "median", "lower", "upper", "per layer", "device memory", "floor", "share", "reason"];
+const STEP_COLUMNS = ["layout", "median", "lower", "upper", "per layer", "device memory", "floor", "share", "status"];
+const ODE_COLUMNS = ["median", "lower", "upper", "with states", "rate", "arithmetic", "share", "error", "status"];
 /** What of a wide table a terminal is shown; the page has all of it, and so have tables that are not here. */
 const TERMINAL_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   kernels: [
@@ -367,8 +394,10 @@ const TERMINAL_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   "step-depth": ["depth", ...STEP_COLUMNS],
   "step-width": ["width", ...STEP_COLUMNS],
   "step-batch": ["batch", ...STEP_COLUMNS],
-  "time-to-claim": ["experiment", "preset", "wall", "run", "holds", "fails", "not decided", "host memory", "reason"],
-  peers: ["depth", "peer", "median", "lower", "upper", "host memory", "loss difference", "status", "reason"],
+  "ode-solves": ["method", "steps", "trajectories", ...ODE_COLUMNS],
+  "time-to-claim": ["experiment", "preset", "wall", "run", "holds", "fails", "not decided", "host memory", "status"],
+  peers: ["depth", "peer", "median", "lower", "upper", "host memory", "loss difference", "status"],
+  "ode-peers": ["contest", "trajectories", "peer", "method", "setting", "error", "median", "lower", "upper", "status"],
 };
 
 function sectionLines(title: string, { tables, notes }: SuiteResult, width: number, textWidth: number): string[] {
@@ -381,10 +410,33 @@ function sectionLines(title: string, { tables, notes }: SuiteResult, width: numb
         "",
         ...wrap(`${table.name}: ${table.description}`, textWidth),
         tableText(table, width, TERMINAL_COLUMNS[table.name]),
+        ...reasonLines(table).flatMap((line) => wrap(line, textWidth)),
       ]),
     ...(notes.length > 0 ? [""] : []),
     ...notes.flatMap((note) => wrap(note, textWidth - 2).map((line, i) => (i === 0 ? `- ${line}` : `  ${line}`))),
   ];
+}
+
+/** Why rows have no numbers, in full: within the table it would be cut. */
+function reasonLines({ columns, rows }: Table): string[] {
+  if (!columns.some(({ name }) => name === "reason")) return [];
+  // What a row is about stands in its first columns, before those of times.
+  const names = columns.slice(
+    0,
+    columns.findIndex(({ name, unit }) => unit !== undefined || name === "version" || name === "status"),
+  );
+  const about = new Map<string, string[]>();
+  for (const row of rows) {
+    if (row.reason === null || row.reason === undefined) continue;
+    const why = row.status === undefined ? `${row.reason}` : `${row.status}, ${row.reason}`;
+    const cells = names.flatMap(({ name }) => {
+      const cell = row[name];
+      if (cell === null || cell === undefined) return [];
+      return [typeof cell === "number" ? `${name} ${cell}` : String(cell)];
+    });
+    about.set(why, [...(about.get(why) ?? []), cells.join(", ")]);
+  }
+  return [...about].map(([why, which]) => `${which.join("; ")}: ${why}`);
 }
 
 function loadText({ start, end }: { readonly start: number; readonly end: number }): string {

@@ -37,13 +37,41 @@ export function planText(experiment: AnyExperiment, options: PlanOptions, width:
     "Configuration (change it with --set KEY=VALUE)",
     ...configLines(config, width),
     "",
-    "Trainings",
-    trainingsText(plan, width),
-    "",
+    ...solvesText(plan, width),
+    ...(plan.trainings.length > 0 ? ["Trainings", trainingsText(plan, width), ""] : []),
     ...tensorsText(plan, width),
     ...notesText(plan, width),
-    `${formatCount(plan.trainings.reduce((sum, { count }) => sum + count, 0))} trainings, ${formatNumber(plan.layerSteps, 3)} layer-steps, at most ${formatBytes(plan.peakBytes)} on the device at a time`,
+    [...totals(plan), `at most ${formatBytes(plan.peakBytes)} on the device at a time`].join(", "),
   ].join("\n");
+}
+
+/** How much there is of each kind of work. */
+function totals({ solves, trainings, layerSteps }: ExperimentPlan): string[] {
+  const kernels = solves?.reduce((sum, row) => sum + row.kernels, 0);
+  return [
+    ...(kernels === undefined ? [] : [`${formatCount(kernels)} kernels`]),
+    ...(trainings.length === 0
+      ? []
+      : [
+          `${formatCount(trainings.reduce((sum, { count }) => sum + count, 0))} trainings`,
+          `${formatNumber(layerSteps, 3)} layer-steps`,
+        ]),
+  ];
+}
+
+function solvesText({ solves }: ExperimentPlan, width: number): string[] {
+  if (solves === undefined) return [];
+  const rows = solves.map(({ label, kernels, trajectories, bytes }) => [
+    `  ${label}`,
+    formatCount(kernels),
+    formatCount(trajectories),
+    formatBytes(bytes),
+  ]);
+  const columns = ["  method", "kernels", "trajectories", "memory"].map((header, i) => ({
+    header,
+    align: i === 0 ? ("left" as const) : ("right" as const),
+  }));
+  return ["Solves", columnsText(columns, rows, width), ""];
 }
 
 function configLines(config: unknown, width: number): string[] {

@@ -1,6 +1,6 @@
 import { join, relative } from "node:path";
 import type { EnsembleInput } from "../../config/ode.ts";
-import type { Gpu } from "../../gpu/device.ts";
+import { formatBytes, type Gpu } from "../../gpu/device.ts";
 import { openNode } from "../../gpu/node_adapter.ts";
 import { SOLVE_STATUSES, type SolveStatus } from "../../ode/controllers.ts";
 import {
@@ -17,8 +17,8 @@ import { environment } from "../environment.ts";
 import { EXIT } from "../exit_code.ts";
 import { progressLine } from "../progress_line.ts";
 import { defaultDirectory } from "../run_directory.ts";
-import { checkOutput, decimal, removeEarlier, SUMMARY_FILE, writeResults } from "../solve_files.ts";
-import { chooseField, readInputs, readTimes, type SolveInputs, shortName } from "../solve_inputs.ts";
+import { checkOutput, decimal, removeEarlier, SUMMARY_FILE, writeGradient, writeResults } from "../solve_files.ts";
+import { chooseField, readCotangents, readInputs, readTimes, type SolveInputs, shortName } from "../solve_inputs.ts";
 import {
   FORMATS,
   type Format,
@@ -60,6 +60,7 @@ export async function solve(name: string, options: SolveOptions): Promise<number
   const n = inputs.initial.length / inputs.components.length;
   const config = solverOptions(options, (file) => readTimes(file, n));
   const problem = problemOf(inputs, options);
+  const cotangents = options.cotangents === undefined ? undefined : readCotangents(options.cotangents, inputs, name);
   const directory =
     options.out ?? (await defaultDirectory("solve", shortName(name), { resume: false, force: options.force === true }));
   await checkOutput(directory, options.force === true);
@@ -94,7 +95,20 @@ export async function solve(name: string, options: SolveOptions): Promise<number
     const status = await ensemble.status();
     await removeEarlier(directory);
     const files = await writeResults(directory, format, ensemble, status, inputs.components);
-    const record = recordOf(name, inputs, ensemble, summary, status, seconds, gpu, commandLine(name, options));
+    const gradient = cotangents && (await differentiate(ensemble, cotangents, stop.signal));
+    if (gradient)
+      files.push(...(await writeGradient(directory, format, gradient, inputs.components, inputs.parameterNames)));
+    const record = recordOf(
+      name,
+      inputs,
+      ensemble,
+      summary,
+      status,
+      seconds,
+      gradient?.facts,
+      gpu,
+      commandLine(name, options),
+    );
     await writeFileAtomic(join(directory, SUMMARY_FILE), `${JSON.stringify({ ...record, files }, null, 2)}\n`);
     const path = relative("", directory) || ".";
     print(path, [SUMMARY_FILE, ...files], record, await failures(ensemble, status), options, format);
@@ -124,6 +138,38 @@ function problemOf(inputs: SolveInputs, options: SolveOptions): EnsembleProblem 
   };
 }
 
+interface GradientFacts {
+  readonly seconds: number;
+  /** Trajectories that did not get to their end, and have none. */
+  readonly missing: number;
+  readonly recordBytes: number;
+  readonly checkpointEvery: number;
+  /** How far off the states are that the way back came to, and in how many trajectories they are too far off. */
+  readonly reconstruction?: { readonly error: number; readonly lost: number };
+}
+
+/** The gradient; none of a solve that was stopped. */
+async function differentiate(ensemble: EnsembleSolve, states: Float32Array, signal: AbortSignal) {
+  if (signal.aborted) return undefined;
+  const started = performance.now();
+  const gradient = await ensemble.gradient({ states });
+  const { missing, recordBytes, checkpointEvery, reconstruction } = gradient;
+  if (reconstruction?.warning) process.stderr.write(`${reconstruction.warning}\n`);
+  const facts: GradientFacts = {
+    seconds: (performance.now() - started) / 1000,
+    missing,
+    recordBytes,
+    checkpointEvery,
+    ...(reconstruction && {
+      reconstruction: {
+        error: reconstruction.error.reduce((most, error) => (error > most ? error : most), 0),
+        lost: reconstruction.lost,
+      },
+    }),
+  };
+  return { ...gradient, facts };
+}
+
 type SolveRecord = ReturnType<typeof recordOf>;
 
 function recordOf(
@@ -133,6 +179,7 @@ function recordOf(
   summary: EnsembleSummary,
   status: TrajectoryStatus,
   seconds: number,
+  gradient: GradientFacts | undefined,
   gpu: Gpu,
   command: string,
 ) {
@@ -156,6 +203,7 @@ function recordOf(
     rejected,
     evaluations: status.evaluations.reduce((sum, count) => sum + count, 0),
     seconds,
+    ...(gradient && { gradient }),
     adapter: gpu.name,
     environment: environment(gpu, command),
   };
@@ -187,7 +235,7 @@ function print(
     out.write(`${path}\n`);
     return;
   }
-  const { counts, accepted, rejected, evaluations, seconds, trajectories } = record;
+  const { counts, accepted, rejected, evaluations, seconds, gradient, trajectories } = record;
   const each = (count: number) => `${formatCount(count)}  (${formatNumber(count / trajectories, 3)} a trajectory)`;
   const rate = (accepted + rejected) / seconds;
   const rows: [string, string][] = [
@@ -201,10 +249,8 @@ function print(
     ["steps accepted", each(accepted)],
     ["steps rejected", each(rejected)],
     ["evaluations", each(evaluations)],
-    [
-      "time",
-      `${seconds < 0.1 ? `${formatNumber(1000 * seconds, 2)} ms` : formatSeconds(seconds)}  (${formatNumber(rate, 3)} steps/s)`,
-    ],
+    ["time", `${duration(seconds)}  (${formatNumber(rate, 3)} steps/s)`],
+    ...(gradient ? [["gradient", gradientText(gradient)] as [string, string]] : []),
     ["adapter", record.adapter],
     [
       "written",
@@ -219,6 +265,17 @@ function print(
       .join("\n"),
   );
   out.write(`${text.join("\n")}\n`);
+}
+
+function duration(seconds: number): string {
+  return seconds < 0.1 ? `${formatNumber(1000 * seconds, 2)} ms` : formatSeconds(seconds);
+}
+
+function gradientText({ seconds, missing, recordBytes, checkpointEvery, reconstruction }: GradientFacts): string {
+  const without = missing === 0 ? "" : `, without the ${formatCount(missing)} that did not end`;
+  const checkpoints = checkpointEvery === 1 ? "a checkpoint every step" : `a checkpoint every ${checkpointEvery} steps`;
+  const places = reconstruction ? `states found again to ${formatNumber(reconstruction.error, 2)}` : checkpoints;
+  return `${duration(seconds)}${without}  (${formatBytes(recordBytes)}, ${places})`;
 }
 
 function stepsConfigText(steps: NonNullable<EnsembleInput["steps"]>): string {

@@ -1,0 +1,17 @@
+// Singly diagonally implicit Runge–Kutta methods with an explicit first stage, steps of common/ode_esdirk: every stage solved by
+//   simplified Newton iterations with I − γ h J; at most `attempts` attempts of every trajectory that is not finished.
+// One invocation takes one trajectory. A stage without solution is a rejected step, or the end with fixed steps. Chunks of any
+//   number of attempts give the same bits.
+// Host promises: `ode/start` has run; the grid of workgroups covers `count` trajectories; with ODE_OWN_JACOBIAN the field declares one.
+import package::common::ode_driver::advance;
+
+const WORKGROUP = 64u;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  advance((group.y * groups.x + group.x) * WORKGROUP + lane);
+}
