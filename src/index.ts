@@ -23,6 +23,15 @@ export {
   scheduleSchema,
 } from "./config/flow.ts";
 export {
+  BASIS_KINDS,
+  type Basis,
+  NEURAL_METHODS,
+  type NeuralMethod,
+  type NeuralShape,
+  type NeuralSolver,
+  neuralOdeSchema,
+} from "./config/neural.ts";
+export {
   type EnsembleConfig,
   type EnsembleInput,
   ensembleSchema,
@@ -122,6 +131,7 @@ export {
 export { evaluateField, type FieldPoints, type FieldValues } from "./ode/evaluate_field.ts";
 export { checkField, type FieldFunction, type FieldHeader, type FieldText, fieldHeader } from "./ode/field_source.ts";
 export { FIELD_NAMES, FIELDS, type FieldName, type Invariant, type VectorField } from "./ode/fields.ts";
+export { DEPTH_METRICS, type DepthMetric, NeuralOde, type NeuralPassOptions } from "./ode/neural_ode.ts";
 export { type DenseLayout, type DensePlan, type DensePlanOptions, planDense, stackBytes } from "./plan/dense.ts";
 export { DEFAULT_PROFILE, type DeviceProfile, SOFTWARE_PROFILE } from "./plan/device_profile.ts";
 export { KERNEL_NAMES, type KernelName } from "./plan/kernel_name.ts";

@@ -13,3 +13,15 @@ fn quad_sum_of_slots(s0: vec4f, s1: vec4f, s2: vec4f, s3: vec4f) -> vec4f {
 fn quad_slots_of(x: f32) -> vec4f {
   return vec4f(x, quadSwapX(x), quadSwapY(x), quadSwapDiagonal(x));
 }
+
+// Σ over the quads of a workgroup of 4, 8 or 16 invocations, which is one subgroup; every lane gets it.
+fn sum_over_quads(x: vec4f, workgroup: u32) -> vec4f {
+  var sum = x;
+  if (workgroup >= 8u) {
+    sum += subgroupShuffleXor(sum, 4u);
+  }
+  if (workgroup >= 16u) {
+    sum += subgroupShuffleXor(sum, 8u);
+  }
+  return sum;
+}

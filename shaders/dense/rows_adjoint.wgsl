@@ -7,6 +7,7 @@
 import package::common::activation::activation_pair;
 import package::common::quad::quad_slots;
 import package::common::quad::quad_sum_of_slots;
+import package::common::quad::sum_over_quads;
 import package::common::remainder::remainder;
 import package::common::two_sum::two_sum_error;
 
@@ -59,8 +60,8 @@ fn main(
     let row = (first_row + r * WORKGROUP) * CHUNKS;
     //@unroll
     for (var c = 0u; c < CHUNKS; c++) {
+      p[r * CHUNKS + c] = LAST_SHARE * adjoint[row + (c ^ lane)];
       end[r * CHUNKS + c] = adjoint[row + (c ^ lane)];
-      p[r * CHUNKS + c] = LAST_SHARE * end[r * CHUNKS + c];
       low[r * CHUNKS + c] = adjoint_low[row + (c ^ lane)];
     }
   }
@@ -127,50 +128,57 @@ fn main(
             sum[r * CHUNKS + 4u * group4 + s] = fma(w[4u * group4 + s], vec4f(g[r]), sum[r * CHUNKS + 4u * group4 + s]);
           }
         }
-        let total_w = sum_over_quads(quad_sum_of_slots(grad_w[0], grad_w[1], grad_w[2], grad_w[3]));
-        let total_v = sum_over_quads(quad_sum_of_slots(grad_v[0], grad_v[1], grad_v[2], grad_v[3]));
+        let total_w = sum_over_quads(quad_sum_of_slots(grad_w[0], grad_w[1], grad_w[2], grad_w[3]), WORKGROUP);
+        let total_v = sum_over_quads(quad_sum_of_slots(grad_v[0], grad_v[1], grad_v[2], grad_v[3]), WORKGROUP);
         if (local < 4u) {
           partials[partial + 4u * group4] = total_w;
           partials[partial + CHUNKS + 4u * group4] = total_v;
         }
       }
     }
-    let stage = remainder(layer, STAGES);
-    let first = STAGES == 1u || stage == 0u;
-    //@unroll
-    for (var s = 1u; s < STAGES; s++) {
-      if (s == stage) {
-        //@unroll
-        for (var i = 0u; i < ROWS * CHUNKS; i++) {
-          kept[s * ROWS * CHUNKS + i] = sum[i];
+    if (STAGES > 1u) {
+      let stage = remainder(layer, STAGES);
+      //@unroll
+      for (var s = 1u; s < STAGES; s++) {
+        if (s == stage) {
+          //@unroll
+          for (var i = 0u; i < ROWS * CHUNKS; i++) {
+            kept[s * ROWS * CHUNKS + i] = sum[i];
+          }
         }
       }
-    }
-    let own = scale * COMBINE[stage * STAGES + stage];
-    //@unroll
-    for (var i = 0u; i < ROWS * CHUNKS; i++) {
-      sum[i] = own * sum[i];
-    }
-    //@unroll
-    for (var s = 1u; s < STAGES; s++) {
-      if (s > stage) {
-        let factor = scale * COMBINE[stage * STAGES + s];
-        //@unroll
-        for (var i = 0u; i < ROWS * CHUNKS; i++) {
-          sum[i] = fma(kept[s * ROWS * CHUNKS + i], vec4f(factor), sum[i]);
+      let own = scale * COMBINE[stage * STAGES + stage];
+      //@unroll
+      for (var i = 0u; i < ROWS * CHUNKS; i++) {
+        sum[i] = own * sum[i];
+      }
+      //@unroll
+      for (var s = 1u; s < STAGES; s++) {
+        if (s > stage) {
+          let factor = scale * COMBINE[stage * STAGES + s];
+          //@unroll
+          for (var i = 0u; i < ROWS * CHUNKS; i++) {
+            sum[i] = fma(kept[s * ROWS * CHUNKS + i], vec4f(factor), sum[i]);
+          }
         }
       }
-    }
-    let share = SHARE[stage];
-    //@unroll
-    for (var i = 0u; i < ROWS * CHUNKS; i++) {
-      let before = select(share * end[i], p[i], STAGES == 1u);
-      let change = sum[i] + select(vec4f(), low[i], first);
-      let next = before + change;
-      low[i] = select(low[i], two_sum_error(before, change, next, zero), first);
-      p[i] = select(next, LAST_SHARE * next, first);
-      if (STAGES > 1u) {
+      let share = SHARE[stage];
+      let first = stage == 0u;
+      //@unroll
+      for (var i = 0u; i < ROWS * CHUNKS; i++) {
+        let change = sum[i] + select(vec4f(), low[i], first);
+        let next = share * end[i] + change;
+        low[i] = select(low[i], two_sum_error(end[i], change, next, zero), first);
         end[i] = select(end[i], next, first);
+        p[i] = select(next, LAST_SHARE * next, first);
+      }
+    } else {
+      //@unroll
+      for (var i = 0u; i < ROWS * CHUNKS; i++) {
+        let change = scale * sum[i] + low[i];
+        let next = p[i] + change;
+        low[i] = two_sum_error(p[i], change, next, zero);
+        p[i] = next;
       }
     }
   }
@@ -183,16 +191,4 @@ fn main(
       adjoint_low[row + (c ^ lane)] = low[r * CHUNKS + c];
     }
   }
-}
-
-// Σ over the quads of a workgroup, which is one subgroup; every lane gets it.
-fn sum_over_quads(x: vec4f) -> vec4f {
-  var sum = x;
-  if (WORKGROUP >= 8u) {
-    sum += subgroupShuffleXor(sum, 4u);
-  }
-  if (WORKGROUP >= 16u) {
-    sum += subgroupShuffleXor(sum, 8u);
-  }
-  return sum;
 }

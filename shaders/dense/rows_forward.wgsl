@@ -104,47 +104,56 @@ fn main(
         }
       }
     }
-    let stage = remainder(k, STAGES);
-    let last = STAGES == 1u || stage == KEPT;
-    //@unroll
-    for (var s = 0u; s < KEPT; s++) {
-      if (s == stage) {
-        //@unroll
-        for (var i = 0u; i < ROWS * CHUNKS; i++) {
-          slopes[s * ROWS * CHUNKS + i] = sum[i];
-        }
-      }
-    }
-    let own = outer * COMBINE[stage * STAGES + stage];
-    //@unroll
-    for (var i = 0u; i < ROWS * CHUNKS; i++) {
-      sum[i] = own * sum[i];
-    }
-    //@unroll
-    for (var s = 0u; s < KEPT; s++) {
-      if (s < stage) {
-        let factor = outer * COMBINE[stage * STAGES + s];
-        //@unroll
-        for (var i = 0u; i < ROWS * CHUNKS; i++) {
-          sum[i] = fma(slopes[s * ROWS * CHUNKS + i], vec4f(factor), sum[i]);
-        }
-      }
-    }
     let slot = (k + 1u) * slot_stride;
+    if (STAGES > 1u) {
+      let stage = remainder(k, STAGES);
+      //@unroll
+      for (var s = 0u; s < KEPT; s++) {
+        if (s == stage) {
+          //@unroll
+          for (var i = 0u; i < ROWS * CHUNKS; i++) {
+            slopes[s * ROWS * CHUNKS + i] = sum[i];
+          }
+        }
+      }
+      let own = outer * COMBINE[stage * STAGES + stage];
+      //@unroll
+      for (var i = 0u; i < ROWS * CHUNKS; i++) {
+        sum[i] = own * sum[i];
+      }
+      //@unroll
+      for (var s = 0u; s < KEPT; s++) {
+        if (s < stage) {
+          let factor = outer * COMBINE[stage * STAGES + s];
+          //@unroll
+          for (var i = 0u; i < ROWS * CHUNKS; i++) {
+            sum[i] = fma(slopes[s * ROWS * CHUNKS + i], vec4f(factor), sum[i]);
+          }
+        }
+      }
+      let last = stage == KEPT;
+      //@unroll
+      for (var i = 0u; i < ROWS * CHUNKS; i++) {
+        let change = sum[i] + select(vec4f(), low[i], last);
+        h[i] = start[i] + change;
+        low[i] = select(low[i], two_sum_error(start[i], change, h[i], zero), last);
+        start[i] = select(start[i], h[i], last);
+      }
+    } else {
+      //@unroll
+      for (var i = 0u; i < ROWS * CHUNKS; i++) {
+        let change = outer * sum[i] + low[i];
+        let next = h[i] + change;
+        low[i] = two_sum_error(h[i], change, next, zero);
+        h[i] = next;
+      }
+    }
     //@unroll
     for (var r = 0u; r < ROWS; r++) {
       let row = slot + (first_row + r * WORKGROUP) * CHUNKS;
       //@unroll
       for (var c = 0u; c < CHUNKS; c++) {
-        let before = select(start[r * CHUNKS + c], h[r * CHUNKS + c], STAGES == 1u);
-        let change = sum[r * CHUNKS + c] + select(vec4f(), low[r * CHUNKS + c], last);
-        let next = before + change;
-        low[r * CHUNKS + c] = select(low[r * CHUNKS + c], two_sum_error(before, change, next, zero), last);
-        if (STAGES > 1u) {
-          start[r * CHUNKS + c] = select(before, next, last);
-        }
-        h[r * CHUNKS + c] = next;
-        states[row + (c ^ lane)] = next;
+        states[row + (c ^ lane)] = h[r * CHUNKS + c];
       }
     }
   }

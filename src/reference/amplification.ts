@@ -2,6 +2,9 @@ import type { MethodName } from "../ode/tableaus.ts";
 import { type AdaptiveSteps, type FixedSteps, integrate, type OdeSolution } from "./ode.ts";
 import type { OdeSystem } from "./ode_steps.ts";
 
+/** Differences of steps need stages that are solved to the end. */
+const NEWTON = { rtol: 1e-12, atol: 1e-15, iterations: 100 };
+
 export interface AmplificationOptions {
   readonly method: MethodName;
   readonly t0: number;
@@ -9,6 +12,8 @@ export interface AmplificationOptions {
   readonly y0: ArrayLike<number>;
   readonly parameters: ArrayLike<number>;
   readonly steps: FixedSteps | AdaptiveSteps;
+  /** Accepted and rejected together. Default 100,000. */
+  readonly maxSteps?: number;
   /** w_i(t) = scale + |y_i(t)| is what an error of component i is measured in. */
   readonly scale: number;
 }
@@ -23,21 +28,22 @@ export interface Amplification {
 /**
  * What becomes of the errors that every step makes, to first order: errors of at most ε w_i(t_n) of the components after each
  * step n lead to at most `sum` · ε w_i(t1) at the end. Float64; the derivative of a step is taken by central differences of the
- * method itself. Meaningless when the solve did not end at t1.
+ * method itself. Infinite when the solve did not end at t1.
  */
 export function amplification(system: OdeSystem, options: AmplificationOptions): Amplification {
   const { method, t0, t1, parameters, scale } = options;
   const n = system.dimension;
-  const newton = { rtol: 1e-12, atol: 1e-12 * scale };
   const y0 = Float64Array.from(options.y0);
-  const common = { method, parameters, newton };
   const save = { kind: "steps", every: 1 } as const;
-  const solution = integrate(system, { ...common, t0, t1, y0, steps: options.steps, save });
-  const { times, states, accepted } = solution;
+  const maxSteps = options.maxSteps ?? 100_000;
+  const solution = integrate(system, { method, parameters, t0, t1, y0, steps: options.steps, save, maxSteps });
+  const { times, states, accepted, status } = solution;
+  if (status !== "done") return { sum: Number.POSITIVE_INFINITY, solution };
   const state = (k: number) => (k < 0 ? y0 : states.subarray(k * n, (k + 1) * n));
   const step = (k: number, y: Float64Array) => {
     const span = { t0: k === 0 ? t0 : times[k - 1], t1: times[k] };
-    return integrate(system, { ...common, ...span, y0: y, steps: { kind: "fixed", count: 1 } }).y;
+    return integrate(system, { method, parameters, newton: NEWTON, ...span, y0: y, steps: { kind: "fixed", count: 1 } })
+      .y;
   };
   const weight = (y: Float64Array, i: number) => scale + Math.abs(y[i]);
   const end = state(accepted - 1);

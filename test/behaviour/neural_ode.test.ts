@@ -8,7 +8,7 @@ import { DensePass } from "../../src/model/dense_pass.ts";
 import { DenseStack } from "../../src/model/dense_stack.ts";
 import { NeuralOde, type NeuralPassOptions, neededStages } from "../../src/ode/neural_ode.ts";
 import { basisMatrix, inverseMass, stageBasis } from "../../src/plan/basis.ts";
-import type { DenseLayout, DensePlanOptions } from "../../src/plan/dense.ts";
+import { type DenseLayout, type DensePlanOptions, dispatchesPerStep } from "../../src/plan/dense.ts";
 import {
   type NeuralFlow,
   type NeuralWeights,
@@ -66,7 +66,10 @@ async function train(
 ) {
   const pass = await ode.pass(problem.data, problem.loss, { training: true, ...options });
   const flow = await GradientFlow.create(ode.coefficients, pass, flowSchema.parse(input));
-  const { loss } = await flow.advance();
+  const before = flow.recorder.dispatches;
+  const { loss, step } = await flow.advance();
+  const dispatches = (flow.recorder.dispatches - before) / step;
+  if (flow.config.method === "euler") expect(dispatches).toBe(dispatchesPerStep(pass.plan, flow.config.trained));
   const change = await ode.coefficients.readChange();
   const output = await gpu.read(pass.output, 0, 4 * problem.data.rows * problem.shape.outputs);
   const { plan } = pass;
