@@ -103,8 +103,12 @@ export { type AdapterFacts, formatBytes, Gpu, type OpenOptions, type Tensor } fr
 export { DeviceError, type DeviceErrorKind, KernelError } from "./gpu/errors.ts";
 export type { Kernel } from "./gpu/kernel.ts";
 export { type Bindings, type Grid, type KernelTime, type Params, type Range, Recorder } from "./gpu/recorder.ts";
+export { type ConvInitialisation, initialConvWeights } from "./model/conv_initialisation.ts";
+export { type ConvMode, ConvPass, type SgdStep } from "./model/conv_pass.ts";
+export { ConvStack, type ConvState } from "./model/conv_stack.ts";
 export { type DenseData, DensePass } from "./model/dense_pass.ts";
 export { type CanonicalWeights, DenseStack, type GroupName, type ParameterGroup } from "./model/dense_stack.ts";
+export { type Augmentation, ImageSet, type ImageSetOptions } from "./model/image_set.ts";
 export {
   type InitialWeights,
   type InitialWeightsOptions,
@@ -132,6 +136,7 @@ export { evaluateField, type FieldPoints, type FieldValues } from "./ode/evaluat
 export { checkField, type FieldFunction, type FieldHeader, type FieldText, fieldHeader } from "./ode/field_source.ts";
 export { FIELD_NAMES, FIELDS, type FieldName, type Invariant, type VectorField } from "./ode/fields.ts";
 export { DEPTH_METRICS, type DepthMetric, NeuralOde, type NeuralPassOptions } from "./ode/neural_ode.ts";
+export { type ConvPlan, planConv } from "./plan/conv.ts";
 export { type DenseLayout, type DensePlan, type DensePlanOptions, planDense, stackBytes } from "./plan/dense.ts";
 export { DEFAULT_PROFILE, type DeviceProfile, SOFTWARE_PROFILE } from "./plan/device_profile.ts";
 export { KERNEL_NAMES, type KernelName } from "./plan/kernel_name.ts";

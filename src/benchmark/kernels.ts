@@ -4,6 +4,7 @@ import { CATALOG } from "../gpu/kernel.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import type { Work } from "../plan/work.ts";
 import type { Ceilings } from "./ceilings.ts";
+import { convRows } from "./kernel_rows/conv.ts";
 import { denseRows } from "./kernel_rows/dense.ts";
 import { flowRows } from "./kernel_rows/flow.ts";
 import { lossRows } from "./kernel_rows/loss.ts";
@@ -29,6 +30,7 @@ export interface KernelSuiteOptions {
 export function kernelRows(profile: Gpu["profile"], reduced = false): KernelRow[] {
   const sizes = rowSizes(profile, reduced);
   return [
+    ...convRows(profile, sizes),
     ...denseRows(profile, sizes),
     ...flowRows(profile, sizes),
     ...lossRows(sizes),

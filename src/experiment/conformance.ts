@@ -2,9 +2,7 @@
  * Every test problem with a known solution by the ensemble solver, on the device at hand: errors against tolerances, what
  * float32 costs, invariants, step counts against a CPU emulation, independence of the neighbours, orders of the methods.
  */
-import type { SolveMethod } from "../config/ode.ts";
 import { DeviceError } from "../gpu/errors.ts";
-import { type EnsembleShape, planEnsemble } from "../plan/ode.ts";
 import { claims } from "./conformance_claims.ts";
 import {
   type ConformanceConfig,
@@ -12,8 +10,6 @@ import {
   fieldName,
   type Group,
   groupsOf,
-  isAdaptive,
-  methodOf,
   PRESETS,
   tolerancesOf,
 } from "./conformance_config.ts";
@@ -22,6 +18,7 @@ import { figures, notes, tables } from "./conformance_report.ts";
 import { type SolvedRow, solveGroup } from "./conformance_solves.ts";
 import type { Experiment, ExperimentContext, ExperimentPlan, ExperimentResult } from "./experiment.ts";
 import type { RunStatus } from "./record.ts";
+import { isAdaptive, solveBytes } from "./solve_plan.ts";
 
 export const conformance: Experiment<ConformanceConfig> = {
   name: "conformance",
@@ -42,40 +39,19 @@ function trajectories(config: ConformanceConfig, { method, problems }: Group): n
   return problems.length * (isAdaptive(method) ? tolerancesOf(config, method).length : 1);
 }
 
-/** Evaluations of f of a step. */
-function stages(name: SolveMethod): number {
-  const method = methodOf(name);
-  return "b" in method ? method.b.length : 1;
-}
-
 function plan(config: ConformanceConfig, profile: Parameters<Experiment["plan"]>[1]): ExperimentPlan {
   const solves = config.methods.map((method) => {
     const groups = groupsOf(config).filter((group) => group.method === method);
-    const adaptive = isAdaptive(method);
     const bytes = groups.map((group) => {
       const [{ dimension, parameters }] = group.problems;
-      const shape: EnsembleShape = {
-        trajectories: trajectories(config, group),
-        dimension,
-        parameters: parameters.length,
-        sharedParameters: false,
-        adaptive,
-        keepsSlope: adaptive,
-        keepsAuxiliary: false,
-        atolRows: 1,
-        points: 0,
-        pointWords: 0,
-        watched: false,
-        events: 0,
-        evaluations: stages(method),
-      };
-      return planEnsemble(shape, profile).bytes;
+      const shape = { trajectories: trajectories(config, group), dimension, parameters: parameters.length };
+      return solveBytes(method, shape, profile);
     });
     return {
       label: method,
       kernels: groups.length,
       trajectories: groups.reduce(
-        (sum, group) => sum + trajectories(config, group) * (adaptive ? 1 : config.steps.length),
+        (sum, group) => sum + trajectories(config, group) * (isAdaptive(method) ? 1 : config.steps.length),
         0,
       ),
       bytes: Math.max(0, ...bytes),

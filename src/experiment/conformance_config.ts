@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { MOST_IMPLICIT_COMPONENTS, SOLVE_METHODS, type SolveMethod } from "../config/ode.ts";
-import { METHODS, type Method } from "../ode/tableaus.ts";
 import { type ConformanceProblem, PROBLEMS } from "./conformance_problems.ts";
 import type { Preset } from "./experiment.ts";
+import { methodOf } from "./solve_plan.ts";
 
 const IDS = PROBLEMS.map(({ id }) => id) as [string, ...string[]];
 const decreasing = (list: readonly number[]) => list.every((value, i) => i === 0 || value < list[i - 1]);
@@ -20,8 +20,20 @@ export const conformanceSchema = z.strictObject({
 });
 export type ConformanceConfig = z.infer<typeof conformanceSchema>;
 
-/** Explicit pairs of orders 3 to 8 and a fixed step; every kind of the others. */
-const REPRESENTATIVE: readonly SolveMethod[] = ["bosh3", "dopri5", "tsit5", "vern7", "dopri8", "rk4"];
+/** A fixed step, explicit pairs of orders 3 to 8, and every other kind. */
+const REPRESENTATIVE: readonly SolveMethod[] = [
+  "rk4",
+  "bosh3",
+  "dopri5",
+  "tsit5",
+  "vern7",
+  "dopri8",
+  "rosenbrock23",
+  "rodas5p",
+  "kvaerno3",
+  "leapfrog",
+  "reversible-heun",
+];
 
 const PAPER: ConformanceConfig = {
   problems: IDS,
@@ -46,27 +58,18 @@ export const PRESETS: Record<Preset, ConformanceConfig> = {
 const LOWEST_OF_FIRST_ORDER = 1e-4;
 
 /**
- * Methods that a problem is solved by: a stiff one by implicit methods, only a separable one by symplectic methods, and one too
- * large for implicit methods by explicit pairs alone, since float64 takes minutes to differentiate its many steps by the others.
+ * Methods that a problem is solved by: a stiff one by implicit methods; a separable one, which oscillates, by symplectic methods
+ * and by reversible Heun, which is stable for imaginary eigenvalues alone and explodes where solutions decay (Kidger and others,
+ * arXiv 2105.13493); one too large for implicit methods by explicit pairs, since float64 takes minutes to
+ * differentiate its many steps by the others.
  */
 export function suits(problem: ConformanceProblem, name: SolveMethod): boolean {
-  const method = methodOf(name);
-  const implicit = method.kind === "rosenbrock" || method.kind === "esdirk";
-  if (problem.stiff && !implicit) return false;
-  if (method.kind === "symplectic" && !problem.separable) return false;
+  const { kind, errorOrder } = methodOf(name);
+  if (problem.stiff) return kind === "rosenbrock" || kind === "esdirk";
+  if (kind === "symplectic" || kind === "reversible-heun") return problem.separable;
   return (
-    problem.dimension <= MOST_IMPLICIT_COMPONENTS ||
-    (method.kind === "explicit" && isAdaptive(name) && method.errorOrder! > 1)
+    problem.dimension <= MOST_IMPLICIT_COMPONENTS || (kind === "explicit" && errorOrder !== undefined && errorOrder > 1)
   );
-}
-
-/** Of any kind, also where the methods of the solver are of fewer. */
-export function methodOf(name: SolveMethod): Method {
-  return METHODS[name];
-}
-
-export function isAdaptive(name: SolveMethod): boolean {
-  return methodOf(name).errorOrder !== undefined;
 }
 
 export function tolerancesOf({ tolerances }: ConformanceConfig, name: SolveMethod): readonly number[] {

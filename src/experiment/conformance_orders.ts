@@ -2,8 +2,8 @@ import type { SolveMethod } from "../config/ode.ts";
 import { integrate } from "../reference/ode.ts";
 import { DETEST } from "../reference/ode_problems.ts";
 import { methodResiduals } from "../reference/order_conditions.ts";
-import { methodOf } from "./conformance_config.ts";
 import type { Cell } from "./record.ts";
+import { methodOf } from "./solve_plan.ts";
 
 /** Order of a method, from its coefficients and from float64 solves that share them. */
 export interface OrderRow extends Record<string, Cell> {

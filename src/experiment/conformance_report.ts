@@ -25,6 +25,7 @@ export function tables(rows: readonly SolvedRow[], orders: readonly OrderRow[]):
         { name: "method", description: "its name" },
         { name: "order", description: "of the method" },
         { name: "dimension", unit: "components", description: "of the state" },
+        { name: "adaptive", description: "whether the steps are" },
         { name: "tolerance", description: "rtol, and atol over the problem's scale; none with fixed steps" },
         { name: "status", description: "of the trajectory" },
         { name: "accepted", unit: "steps", description: "accepted" },
@@ -158,7 +159,7 @@ export function figures({ tolerances }: ConformanceConfig): Figure[] {
       y: { field: "error", label: "error", scale: "log" },
       color: method,
       roof: { rising: [{ value: 1, label: "error = bound" }], level: [] },
-      where: { firstOrder: true },
+      where: { firstOrder: true, adaptive: true },
     },
     {
       name: "float32-and-float64",

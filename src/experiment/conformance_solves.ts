@@ -3,16 +3,10 @@ import type { Gpu } from "../gpu/device.ts";
 import { EnsembleSolve, type TrajectoryStatus } from "../ode/ensemble.ts";
 import { type Amplification, amplification } from "../reference/amplification.ts";
 import { integrate } from "../reference/ode.ts";
-import {
-  type ConformanceConfig,
-  fieldName,
-  type Group,
-  isAdaptive,
-  methodOf,
-  tolerancesOf,
-} from "./conformance_config.ts";
+import { type ConformanceConfig, fieldName, type Group, tolerancesOf } from "./conformance_config.ts";
 import type { ConformanceProblem } from "./conformance_problems.ts";
 import type { Cell } from "./record.ts";
+import { isAdaptive, methodOf } from "./solve_plan.ts";
 
 /** Half a unit in the last place of 1 in float32. */
 export const ROUNDING = 2 ** -24;
@@ -37,6 +31,7 @@ export interface SolvedRow extends Record<string, Cell> {
   readonly method: SolveMethod;
   readonly order: number;
   readonly dimension: number;
+  readonly adaptive: boolean;
   /** Of adaptive steps. */
   readonly tolerance: number | null;
   readonly status: string;
@@ -194,6 +189,7 @@ function rowOf(method: SolveMethod, run: Run, ends: Ends, j: number, sameBits: b
     method,
     order: methodOf(method).order,
     dimension,
+    adaptive: tolerance !== undefined,
     tolerance: tolerance ?? null,
     status: ends.status.status[j],
     accepted,

@@ -21,6 +21,8 @@ export interface AmplificationOptions {
 export interface Amplification {
   /** Σ over the accepted steps n of max_i Σ_j |∂y_i(t1)/∂y_j(t_n)| w_j(t_n) / w_i(t1). */
   readonly sum: number;
+  /** Root of the sum of squares instead: what errors that are independent come to. */
+  readonly rootSquares: number;
   /** The float64 solve whose steps these are, saved after every step. */
   readonly solution: OdeSolution;
 }
@@ -38,7 +40,7 @@ export function amplification(system: OdeSystem, options: AmplificationOptions):
   const maxSteps = options.maxSteps ?? 100_000;
   const solution = integrate(system, { method, parameters, t0, t1, y0, steps: options.steps, save, maxSteps });
   const { times, states, accepted, status } = solution;
-  if (status !== "done") return { sum: Number.POSITIVE_INFINITY, solution };
+  if (status !== "done") return { sum: Number.POSITIVE_INFINITY, rootSquares: Number.POSITIVE_INFINITY, solution };
   const state = (k: number) => (k < 0 ? y0 : states.subarray(k * n, (k + 1) * n));
   const step = (k: number, y: Float64Array) => {
     const span = { t0: k === 0 ? t0 : times[k - 1], t1: times[k] };
@@ -50,10 +52,13 @@ export function amplification(system: OdeSystem, options: AmplificationOptions):
   // Row i: ∂y_i(t1)/∂y(t_n), from the last step to the first.
   let rows = Array.from({ length: n }, (_, i) => Float64Array.from({ length: n }, (_, j) => (i === j ? 1 : 0)));
   let sum = 0;
+  let squares = 0;
   for (let k = accepted - 1; k >= 0; k--) {
     const y = state(k);
     const along = rows.map((row) => row.reduce((total, x, j) => total + Math.abs(x) * weight(y, j), 0));
-    sum += Math.max(...along.map((value, i) => value / weight(end, i)));
+    const grown = Math.max(...along.map((value, i) => value / weight(end, i)));
+    sum += grown;
+    squares += grown * grown;
     const before = state(k - 1);
     const columns = Array.from({ length: n }, (_, j) => {
       const [up, down] = [before.slice(), before.slice()];
@@ -65,5 +70,5 @@ export function amplification(system: OdeSystem, options: AmplificationOptions):
     });
     rows = rows.map((row) => Float64Array.from(columns, (column) => row.reduce((s, x, i) => s + x * column[i], 0)));
   }
-  return { sum, solution };
+  return { sum, rootSquares: Math.sqrt(squares), solution };
 }

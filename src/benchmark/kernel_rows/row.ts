@@ -66,6 +66,9 @@ export interface RowSizes {
   readonly batch: number;
   /** Of an ensemble of ODEs. */
   readonly trajectories: number;
+  /** Images of a batch of the convolutional stack, and whether they are those of the paper. */
+  readonly images: number;
+  readonly reducedImages: boolean;
 }
 
 export function rowSizes(profile: DeviceProfile, reduced: boolean): RowSizes {
@@ -81,6 +84,8 @@ export function rowSizes(profile: DeviceProfile, reduced: boolean): RowSizes {
       randomNumbers: 4001,
       batch: 300,
       trajectories: 131,
+      images: 5,
+      reducedImages: true,
     };
   if (profile.kind === "software")
     return {
@@ -99,6 +104,8 @@ export function rowSizes(profile: DeviceProfile, reduced: boolean): RowSizes {
       randomNumbers: 262_144,
       batch: 65_536,
       trajectories: 10_000,
+      images: 64,
+      reducedImages: false,
     };
   return {
     rows: 100,
@@ -117,6 +124,8 @@ export function rowSizes(profile: DeviceProfile, reduced: boolean): RowSizes {
     randomNumbers: 1_048_576,
     batch: 65_536,
     trajectories: 1_048_576,
+    images: 64,
+    reducedImages: false,
   };
 }
 
