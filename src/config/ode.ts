@@ -162,6 +162,13 @@ export const reductionSchema = z
       of: z.enum(["states", "saved"]).default("states"),
     }),
     z.strictObject({
+      kind: z.literal("mean-square"),
+      of: z.enum(["states", "saved"]).default("states"),
+      target: z
+        .union([z.array(z.number()), z.instanceof(Float32Array)])
+        .describe("[dimension], or with saved points [points, dimension]: the mean of (y − target)², a loss"),
+    }),
+    z.strictObject({
       kind: z.literal("histogram"),
       of: z.enum(["states", "saved"]).default("states"),
       bins: z.int().min(1).max(65_536),

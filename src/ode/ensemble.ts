@@ -285,8 +285,8 @@ export class EnsembleSolve {
   }
 
   /**
-   * Mean, sample variance, extremes or histogram over the trajectories that got to their end, computed on the device in a
-   * fixed order.
+   * Mean, sample variance, extremes, histogram or mean square distance to a target over the trajectories that got to their
+   * end, computed on the device in a fixed order.
    * @throws ConfigError for a reduction that breaks a rule, or of `saved` without a grid common to all trajectories.
    */
   async reduce(reduction: Reduction): Promise<ReductionResult> {

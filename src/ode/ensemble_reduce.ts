@@ -1,3 +1,4 @@
+import { ConfigError } from "../config/errors.ts";
 import type { reductionSchema } from "../config/ode.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Recorder } from "../gpu/recorder.ts";
@@ -25,6 +26,8 @@ export async function reduceEnsemble(
     status_row: plan.rows.status,
     points,
   });
+  if (reduction.kind === "mean-square" && reduction.target.length !== rows)
+    throw new ConfigError("reduction.target", `must hold ${rows} numbers`, reduction.target.length);
   if (reduction.kind === "histogram") {
     const { bins, low, high } = reduction;
     const kernel = await gpu.kernel("ode/histogram");
@@ -91,6 +94,8 @@ export async function reduceEnsemble(
   gpu.release(...partial);
   const floats = new Float32Array(result.buffer);
   const count = (row: number) => result[PARTIAL_WORDS * row]!;
+  // Rows are [dimension, points], targets [points, dimension].
+  const targetOf = (row: number) => (row % Math.max(1, points)) * dimension + Math.floor(row / Math.max(1, points));
   const value = (row: number): number => {
     if (count(row) === 0) return Number.NaN;
     const at = PARTIAL_WORDS * row;
@@ -99,6 +104,10 @@ export async function reduceEnsemble(
         return floats[at + 1]!;
       case "variance":
         return count(row) === 1 ? 0 : floats[at + 2]! / (count(row) - 1);
+      case "mean-square": {
+        const apart = floats[at + 1]! - reduction.target[targetOf(row)]!;
+        return floats[at + 2]! / count(row) + apart * apart;
+      }
       case "minimum":
         return floats[at + 3]!;
       case "maximum":

@@ -122,6 +122,35 @@ describe("bits", () => {
     });
   });
 
+  test("the mean square distance to a target, of final states and of saved points", async () => {
+    const solve = await EnsembleSolve.create(gpu, problemOf(lorenz(n)), { ...adaptive, save: grid });
+    await solve.run();
+    const [states, { states: saved }] = [await solve.states(), await solve.saved()];
+    const points = saved.length / (3 * n);
+    // Rows of all components of a trajectory: [n, width].
+    const distances = (rows: Float32Array, width: number, target: Float32Array) =>
+      Array.from(target, (y, i) => {
+        let sum = 0;
+        for (let j = 0; j < n; j++) sum += (rows[j * width + i]! - y) ** 2;
+        return sum / n;
+      });
+    for (const [of, rows, width] of [
+      ["states", states, 3],
+      ["saved", saved, 3 * points],
+    ] as const) {
+      const target = Float32Array.from({ length: width }, (_, i) => Math.sin(7 * i));
+      const { values } = await solve.reduce({ kind: "mean-square", of, target });
+      distances(rows, width, target).forEach((expected, i) => {
+        // Numbers up to 50; mean and spread round once a trajectory.
+        expect(Math.abs(values[i]! - expected)).toBeLessThanOrEqual(n * 2 ** -23 * 100 ** 2);
+      });
+    }
+    await expect(solve.reduce({ kind: "mean-square", target: [1, 2] })).rejects.toThrow(
+      "reduction.target must hold 3 numbers, got 2",
+    );
+    solve.destroy();
+  });
+
   test("ranges of a batch that a binding does not hold whole give those of the whole", async () => {
     const options: EnsembleInput = { ...adaptive, save: grid };
     const source = lorenz(200);
