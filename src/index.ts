@@ -136,6 +136,16 @@ export { evaluateField, type FieldPoints, type FieldValues } from "./ode/evaluat
 export { checkField, type FieldFunction, type FieldHeader, type FieldText, fieldHeader } from "./ode/field_source.ts";
 export { FIELD_NAMES, FIELDS, type FieldName, type Invariant, type VectorField } from "./ode/fields.ts";
 export { DEPTH_METRICS, type DepthMetric, NeuralOde, type NeuralPassOptions } from "./ode/neural_ode.ts";
+export {
+  basisMatrix,
+  type DepthFunction,
+  depthDistance,
+  depthNorm,
+  evaluateDepth,
+  massMatrix,
+  projectDepth,
+  projectFunction,
+} from "./plan/basis.ts";
 export { type ConvPlan, planConv } from "./plan/conv.ts";
 export { type DenseLayout, type DensePlan, type DensePlanOptions, planDense, stackBytes } from "./plan/dense.ts";
 export { DEFAULT_PROFILE, type DeviceProfile, SOFTWARE_PROFILE } from "./plan/device_profile.ts";
