@@ -82,6 +82,7 @@ export type {
   Verdict,
 } from "./experiment/record.ts";
 export { type Checkpoint, decodeSafetensors, encodeSafetensors } from "./flow/checkpoint.ts";
+export { checkpointConv, convStateDict, restoreConv } from "./flow/conv_checkpoint.ts";
 export {
   type AdvanceOptions,
   type FlowSnapshot,

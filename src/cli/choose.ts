@@ -1,6 +1,6 @@
 /** What the commands share: which experiment, preset and configuration is meant. */
 import { ConfigError } from "../config/errors.ts";
-import { type Experiment, PRESETS, type Preset } from "../experiment/experiment.ts";
+import type { Experiment } from "../experiment/experiment.ts";
 import { nearest } from "./nearest.ts";
 import { applySettings } from "./settings.ts";
 
@@ -22,11 +22,11 @@ export function chooseExperiment(experiments: readonly AnyExperiment[], name: st
 export function chooseConfig(
   experiment: AnyExperiment,
   options: { readonly preset?: string; readonly set: readonly string[] },
-): { readonly preset: Preset; readonly config: unknown } {
+): { readonly preset: string; readonly config: unknown } {
   const name = options.preset ?? experiment.defaultPreset;
-  const preset = PRESETS.find((candidate) => candidate === name);
-  if (preset === undefined) throw unknownName("--preset", name, PRESETS);
-  return { preset, config: applySettings(experiment.schema, experiment.presets[preset], options.set) };
+  const known = Object.keys(experiment.presets);
+  if (!known.includes(name)) throw unknownName("--preset", name, known);
+  return { preset: name, config: applySettings(experiment.schema, experiment.presets[name], options.set) };
 }
 
 function unknownName(field: string, name: string, known: readonly string[]): ConfigError {

@@ -111,6 +111,7 @@ DEEPLIMIT_DEBUG=1 prints stack traces.`,
     .addArgument(experiment())
     .addOption(preset())
     .addOption(set())
+    .option("--data <dir>", "directory of the dataset, for experiments that read one (the field data)")
     .option("--out <dir>", "directory of the run (default: runs/EXPERIMENT-PRESET, or with the next free number)")
     .addOption(adapter())
     .option("--resume", "continue the run in the directory (without --out: the newest one)")

@@ -60,7 +60,6 @@ export function claims(config: ConformanceConfig, rows: readonly SolvedRow[], or
   const adaptive = rows.filter(({ tolerance }) => tolerance !== null);
   const fixed = rows.filter(({ tolerance }) => tolerance === null);
   const bounded = adaptive.filter(({ firstOrder }) => firstOrder);
-  const finest = config.tolerances.at(-1)!;
   const toTolerance = (row: SolvedRow) => row.error / row.tolerance!;
   return [
     finished(rows),
@@ -84,16 +83,6 @@ export function claims(config: ConformanceConfig, rows: readonly SolvedRow[], or
         toTolerance,
       ),
       { max: TOLERANCES_BELOW },
-    ),
-    claim(
-      "float32-adaptive",
-      `explicit pairs at ${finest}: error beyond that of the float64 reference, over what roundings can come to`,
-      FAN,
-      largest(
-        adaptive.filter(({ tolerance, method }) => tolerance === finest && methodOf(method).kind === "explicit"),
-        (row) => Math.max(0, row.error - row.float64Error) / row.roundingBound,
-      ),
-      { max: 1 },
     ),
     ...(fixed.length > 0 ? [fixedSteps(fixed)] : []),
     stepCounts(rows),

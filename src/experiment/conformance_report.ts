@@ -83,10 +83,13 @@ export function tables(rows: readonly SolvedRow[], orders: readonly OrderRow[]):
   ];
 }
 
-/** Problem by problem, the last one first: a heat map begins at its foot. */
+/** Method by method, and of each the last problem first: a heat map begins at its foot. */
 function inOrder(rows: readonly SolvedRow[]): SolvedRow[] {
   const place = new Map(PROBLEMS.map(({ id }, i) => [id, i]));
-  return rows.toSorted((a, b) => place.get(b.problem)! - place.get(a.problem)!);
+  const methods = [...new Set(rows.map(({ method: name }) => name))];
+  return rows.toSorted(
+    (a, b) => methods.indexOf(a.method) - methods.indexOf(b.method) || place.get(b.problem)! - place.get(a.problem)!,
+  );
 }
 
 function classRows(rows: readonly SolvedRow[]): Table["rows"] {

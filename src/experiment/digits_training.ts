@@ -18,6 +18,7 @@ import {
   TRAINED,
 } from "./digits_config.ts";
 import type { RunStatus } from "./record.ts";
+import { roughness } from "./statistics.ts";
 import { type CellRecord, createTraining, runCell } from "./training.ts";
 
 export interface SplitDigits {
@@ -133,27 +134,6 @@ async function lastRows(stack: DenseStack, one: Case, shown: boolean): Promise<R
     }
   }
   return rows;
-}
-
-/**
- * Half of von Neumann's ratio over depth, [L, elements]: ½ Σ_k ‖X_{k+1} − X_k‖² / Σ_k ‖X_k − X̄‖² (von Neumann, Ann. Math. Statist. 12, 1941):
- * 1 for independent layers, O(1/L²) for samples of a Lipschitz function. Null when no layer differs.
- */
-export function roughness(layers: Float32Array, depth: number): number | null {
-  const elements = layers.length / depth;
-  let steps = 0;
-  let spread = 0;
-  for (let i = 0; i < elements; i++) {
-    let mean = 0;
-    for (let k = 0; k < depth; k++) mean += layers[k * elements + i]! / depth;
-    for (let k = 0; k < depth; k++) {
-      const value = layers[k * elements + i]!;
-      spread += (value - mean) ** 2;
-      if (k > 0) steps += (value - layers[(k - 1) * elements + i]!) ** 2;
-    }
-  }
-  // Both means over L − 1: for independent layers numerator and denominator then estimate the same variance without bias.
-  return spread > 0 ? steps / (2 * spread) : null;
 }
 
 export function collect(collected: Collected, one: Case, record: CellRecord): void {

@@ -4,6 +4,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { DeviceProfile } from "../plan/device_profile.ts";
 import type { Claim, Figure, RunStatus, Table } from "./record.ts";
 
+/** Every experiment has these; some have others besides. */
 export const PRESETS = ["paper", "reduced", "smoke"] as const;
 export type Preset = (typeof PRESETS)[number];
 
@@ -84,7 +85,7 @@ export interface Experiment<C = unknown> {
   readonly summary: string;
   readonly schema: z.ZodType<C>;
   /** Complete configurations by name; `defaultPreset` is what `deeplimit run NAME` takes. */
-  readonly presets: Readonly<Record<Preset, C>>;
+  readonly presets: Readonly<Record<Preset, C> & Record<string, C>>;
   readonly defaultPreset: Preset;
   plan(config: C, profile: DeviceProfile): ExperimentPlan;
   /** Never throws for a diverging or cancelled training: the status says so and what was computed is returned. */

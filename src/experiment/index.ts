@@ -1,3 +1,4 @@
+import { cifar } from "./cifar.ts";
 import { conformance } from "./conformance.ts";
 import { digits } from "./digits.ts";
 import type { Experiment } from "./experiment.ts";
@@ -10,6 +11,7 @@ export const EXPERIMENTS: readonly Experiment<unknown>[] = [
   digits,
   largeDepth,
   limitDynamics,
+  cifar,
   conformance,
   workPrecision,
 ];

@@ -41,8 +41,11 @@ export interface Figure {
   /** A sentence or two that a reader of the page needs to read the figure. */
   readonly caption: string;
   readonly table: string;
-  /** `line`: lines with points where there are few; `heatmap`: x and y are ordinal, `color` is the value on a colour scale. */
-  readonly kind: "line" | "point" | "heatmap";
+  /**
+   * `line`: lines with points where there are few; `box`: x is ordinal, a box from quartile to quartile with the median, whiskers to
+   * the least and the largest; `heatmap`: x and y are ordinal, `color` is the value on a colour scale.
+   */
+  readonly kind: "line" | "point" | "box" | "heatmap";
   readonly x: Axis;
   readonly y: Axis;
   /** Column that splits into series (line, point: categorical unless `sequential`) or gives the colour (heatmap). */

@@ -22,7 +22,7 @@ export const workPrecision: Experiment<WorkPrecisionConfig> = {
   name: "work-precision",
   title: "ODE solvers: error reached against time and evaluations",
   summary:
-    "Ensembles of Lorenz, Lotka–Volterra, Kepler and Robertson problems are integrated by methods of order 2 to 8 over five decades of tolerance, all float32, one trajectory an " +
+    "Ensembles of Lorenz, Lotka–Volterra, Kepler and Robertson problems are integrated by methods of order 2 to 8 over a range of tolerances, all float32, one trajectory an " +
     "invocation. The error is the one reached, against float64 solves of the same inputs, not the tolerance asked for; the work is the time of a trajectory in its ensemble on this device, and the number of " +
     "evaluations of the right-hand side, which is the same on every device.",
   schema: workPrecisionSchema,

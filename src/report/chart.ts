@@ -30,6 +30,7 @@ const MAX_LINE_POINTS = 1600;
 /** Ordered series up to this many get one legend entry each; more share a colour bar. */
 const MAX_LEGEND_ENTRIES = 12;
 const PANEL_SPACING = 32;
+const BOX_WIDTH = 18;
 /** Width that Vega without a canvas gives each character, in units of the font size: text that it believes too long moves what is around it. */
 const LAYOUT_EM = 0.8;
 /** Of a stroke in a legend: its length is the square root, enough to tell dash patterns apart. */
@@ -271,6 +272,22 @@ function seriesLayers(figure: Figure, table: Table, marks: readonly Mark[]): Lay
         encoding: { ...place, ...withoutLegend(ink) },
       });
     }
+  } else if (figure.kind === "box") {
+    const series = { scale: { domain: labelsOf(marks, "color") }, field: "color" };
+    const beside = color.color === undefined ? {} : { xOffset: series };
+    const parts = { rule: { strokeWidth: 1.4 }, box: { opacity: 0.7 }, ticks: { size: BOX_WIDTH / 2 } };
+    const median = { color: "#24292f", strokeWidth: 2 };
+    layer.push({
+      transform: data,
+      mark: { type: "boxplot", extent: "min-max", size: BOX_WIDTH, ...parts, median, ...plain },
+      encoding: { ...place, ...beside, ...withoutLegend(color) },
+    });
+    // Also where a box has no height, its colour is to be seen.
+    layer.push({
+      transform: data,
+      mark: { type: "point", filled: true, opacity: 1, size: 24, stroke: "#ffffff", strokeWidth: 0.8, ...plain },
+      encoding: { ...place, ...beside, ...color },
+    });
   } else {
     if (hasInterval) {
       layer.push({
@@ -566,6 +583,9 @@ function heatmapLayers(figure: Figure, table: Table, { marks, columns, rows: upw
   const xLabels = thinLabels(columns, 560 / panelsAcross(figure, marks), "x");
   const yLabels = thinLabels(rows, height, "y");
   const plain = { labelAngle: 0, labelOverlap: false, grid: false };
+  // Of numbers every n-th says what the others are; words that do not fit are turned.
+  const turned = xLabels.length < columns.length && columns.some((label) => !Number.isFinite(Number(label)));
+  const xAxis = turned ? { labelAngle: -40, labelAlign: "right", values: columns } : { values: xLabels };
   const yTitle = verticalTitle(figure.y, table, height);
   const color = figure.color!;
   const values = marks.map((mark) => mark.color as number);
@@ -585,7 +605,7 @@ function heatmapLayers(figure: Figure, table: Table, { marks, columns, rows: upw
           type: "ordinal",
           title: axisTitle(figure.x, table),
           scale: { domain: columns },
-          axis: { ...plain, values: xLabels },
+          axis: { ...plain, ...xAxis },
         },
         y: {
           field: "y",

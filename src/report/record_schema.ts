@@ -23,7 +23,7 @@ const figure = z.object({
   title: z.string(),
   caption: z.string(),
   table: fileStem,
-  kind: z.enum(["line", "point", "heatmap"]),
+  kind: z.enum(["line", "point", "box", "heatmap"]),
   x: axis,
   y: axis,
   color: axis.extend({ sequential: z.boolean().optional() }).optional(),

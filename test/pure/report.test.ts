@@ -99,6 +99,16 @@ const FIGURES: Record<string, Figure> = {
     x: { field: "weights", label: "depth of the network", scale: "ordinal" },
     y: { field: "distance", label: "distance to the limit", scale: "log" },
   },
+  box: {
+    name: "box",
+    title: "Boxes side by side",
+    caption: "",
+    table: "curves",
+    kind: "box",
+    x: { field: "depth", label: "depth of the network", scale: "ordinal" },
+    y: { field: "distance", label: "distance to the limit", scale: "log" },
+    color: { field: "weights", label: "weights" },
+  },
   heatmap: {
     name: "heat",
     title: "Heat",

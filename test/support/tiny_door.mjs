@@ -35,7 +35,7 @@ const tiny = {
   title: "Counts steps, to try the door",
   summary: "Cells that count steps.",
   schema,
-  presets: { smoke, reduced: { ...smoke, depths: [4, 8, 16] }, paper: { ...smoke, depths: [64, 128], steps: 1000 } },
+  presets: { paper: { ...smoke, depths: [64, 128], steps: 1000 }, reduced: { ...smoke, depths: [4, 8, 16] }, smoke },
   defaultPreset: "smoke",
   plan: (config) => ({
     trainings: config.depths.map((depth) => ({

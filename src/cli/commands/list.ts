@@ -1,4 +1,3 @@
-import { PRESETS } from "../../experiment/experiment.ts";
 import { wrap } from "../../report/text.ts";
 import type { AnyExperiment } from "../choose.ts";
 
@@ -6,8 +5,10 @@ import type { AnyExperiment } from "../choose.ts";
 export function listText(experiments: readonly AnyExperiment[], width: number): string {
   const column = Math.max(...experiments.map(({ name }) => name.length), 0) + 2;
   const indent = " ".repeat(column);
-  const blocks = experiments.map(({ name, title, defaultPreset }) => {
-    const presets = PRESETS.map((preset) => (preset === defaultPreset ? `${preset} (default)` : preset)).join(", ");
+  const blocks = experiments.map(({ name, title, presets: all, defaultPreset }) => {
+    const presets = Object.keys(all)
+      .map((preset) => (preset === defaultPreset ? `${preset} (default)` : preset))
+      .join(", ");
     const lines = [...wrap(title, width - column), ...wrap(`presets: ${presets}`, width - column)];
     return lines.map((line, i) => (i === 0 ? name.padEnd(column) : indent) + line).join("\n");
   });

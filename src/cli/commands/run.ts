@@ -1,5 +1,5 @@
 import { join, relative } from "node:path";
-import { type ExperimentResult, PRESETS } from "../../experiment/experiment.ts";
+import type { ExperimentResult } from "../../experiment/experiment.ts";
 import type { RunRecord, RunStatus } from "../../experiment/record.ts";
 import { formatBytes, type Gpu } from "../../gpu/device.ts";
 import { DeviceError } from "../../gpu/errors.ts";
@@ -18,6 +18,8 @@ import { shellQuote, wantsColor, widthOf } from "../terminal.ts";
 export interface RunOptions {
   readonly preset?: string;
   readonly set: readonly string[];
+  /** Sets the field `data` of the configuration. */
+  readonly data?: string;
   readonly out?: string;
   readonly adapter: AdapterChoice;
   readonly resume?: boolean;
@@ -32,15 +34,16 @@ export interface RunOptions {
  * @throws ConfigError, DataError, DeviceError: nothing was run, or the reason why it stopped
  */
 export async function run(experiment: AnyExperiment, options: RunOptions): Promise<number> {
-  let { preset, config } = chooseConfig(experiment, options);
+  const set = options.data === undefined ? options.set : [...options.set, `data=${JSON.stringify(options.data)}`];
+  let { preset, config } = chooseConfig(experiment, { ...options, set });
   const mode = { resume: options.resume === true, force: options.force === true };
   const path = options.out ?? (await defaultDirectory(experiment.name, preset, mode));
-  if (mode.resume && options.set.length === 0) {
+  if (mode.resume && set.length === 0) {
     // What was asked the first time need not be typed again.
     const saved = await RunDirectory.saved(path);
-    const known = PRESETS.find((name) => name === saved?.preset);
-    if (saved && known !== undefined && (options.preset ?? known) === known) {
-      preset = known;
+    const known = saved && Object.hasOwn(experiment.presets, saved.preset);
+    if (known && (options.preset ?? saved.preset) === saved.preset) {
+      preset = saved.preset;
       config = validate(experiment.schema, saved.config);
     }
   }
@@ -201,8 +204,7 @@ function commandLine(experiment: AnyExperiment, preset: string, config: unknown,
 
 /** The `--set` options that turn the preset into the configuration. */
 function settingsText(experiment: AnyExperiment, preset: string, config: unknown): string {
-  const known = PRESETS.find((name) => name === preset);
-  const defaults = new Map(known === undefined ? [] : flatten(experiment.presets[known]));
+  const defaults = new Map(Object.hasOwn(experiment.presets, preset) ? flatten(experiment.presets[preset]) : []);
   return flatten(config)
     .filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(defaults.get(key)))
     .map(([key, value]) => ` --set ${shellQuote(`${key}=${Array.isArray(value) ? value.join(",") : value}`)}`)
