@@ -19,6 +19,7 @@ const ODE_ERROR = array<f32, 2>(1.0, -1.0);
 const ODE_PREDICTOR = array<f32, 4>(0.0, 0.0, 1.0, 0.0); // [ODE_STAGES, ODE_STAGES]
 const ODE_WEIGHTS = array<f32, 2>(1.0, 1.0); // [ODE_STAGES, ODE_DEGREE]
 const ODE_KAPPA = 0.01; // the distance to the solution that is left, in the scaled norm
+const ODE_NEWTON_ROUNDING = 4.76837158203125e-7; // or a correction of this part of the stage's argument: four roundings
 const ODE_ITERATIONS = 10u;
 const ODE_EXTRA_EVALUATIONS = 0u;
 
@@ -79,8 +80,14 @@ fn method_step(given: OdeGiven, t: f32, h: f32, y: State, k: ptr<function, OdeSt
         let now = scaled_norm(correction, y, y, given.rtol, given.atol);
         let rate = now / before;
         let first = before == 0.0;
-        failed = is_infinite_or_nan(now) || (!first && rate >= 1.0);
-        converged = !failed && select((rate / (1.0 - rate)) * now, now, first) <= ODE_KAPPA;
+        var rounding = State();
+        //@unroll
+        for (var i = 0u; i < DIM; i++) {
+          rounding[i] = ODE_NEWTON_ROUNDING * at[i];
+        }
+        let rounded = now <= scaled_norm(rounding, y, y, given.rtol, given.atol);
+        failed = is_infinite_or_nan(now) || (!first && !rounded && rate >= 1.0);
+        converged = !failed && (rounded || select((rate / (1.0 - rate)) * now, now, first) <= ODE_KAPPA);
         before = now;
       }
       (*k).solved = converged;

@@ -410,10 +410,18 @@ class RosenbrockStepper extends StepperBase implements Stepper {
 /**
  * Whether Newton's method may stop after a correction of scaled size `now`, the one before being `before` (0 in the first
  * iteration): with the rate ρ = now/before, the estimated distance to the solution is ρ/(1 − ρ) now, in the first iteration
- * `now` itself; "yes" when it is at most κ, "failed" when the corrections do not shrink or are not finite.
+ * `now` itself; "yes" when it is at most κ, or `now` at most `rounding`, what roundings leave of a correction in any case;
+ * "failed" when the corrections do not shrink or are not finite.
  */
-export function newtonConverged(now: number, before: number, kappa: number, round: Round): "yes" | "no" | "failed" {
+export function newtonConverged(
+  now: number,
+  before: number,
+  kappa: number,
+  rounding: number,
+  round: Round,
+): "yes" | "no" | "failed" {
   if (!Number.isFinite(now)) return "failed";
+  if (now <= rounding) return "yes";
   if (before === 0) return now <= kappa ? "yes" : "no";
   const rate = round(now / before);
   if (rate >= 1) return "failed";
@@ -450,18 +458,29 @@ class EsdirkStepper extends StepperBase implements Stepper {
     const factors = this.shifted(matrix, gammaH);
     const stages: Float64Array[] = [slope.map((f) => round(gammaH * f))];
     const points = [y];
+    // Four roundings.
+    const unit = 4 * machineEpsilon(round);
     for (let s = 1; s < this.#c.length; s++) {
       const base = add(y, 1, combine(this.#a[s].slice(0, s), stages, n, round), round);
       let z: Float64Array = combine(this.#predictor[s], stages, n, round);
       let before = 0;
       let verdict: ReturnType<typeof newtonConverged> = "no";
       for (let m = 0; m < newton.iterations && verdict === "no"; m++) {
-        const f = this.evaluate(this.at(t, this.#c[s], h), add(base, 1, z, round));
+        const point = add(base, 1, z, round);
+        const f = this.evaluate(this.at(t, this.#c[s], h), point);
         const residual = f.map((value, i) => round(round(gammaH * value) - z[i]));
         const correction = solveFactored(factors, residual, round);
         z = add(z, 1, correction, round);
         const now = errorNorm(newton.norm, newton, correction, y, y, round);
-        verdict = newtonConverged(now, before, round(newton.kappa), round);
+        const rounding = errorNorm(
+          newton.norm,
+          newton,
+          point.map((x) => round(unit * x)),
+          y,
+          y,
+          round,
+        );
+        verdict = newtonConverged(now, before, round(newton.kappa), rounding, round);
         before = now;
       }
       if (verdict !== "yes") return { t, h, y, y1: y, error: undefined, stages, arguments: points, failed: true };

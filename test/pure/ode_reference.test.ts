@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { ConfigError } from "../../src/config/errors.ts";
+import type { Round } from "../../src/ode/controllers.ts";
 import { FIELDS } from "../../src/ode/fields.ts";
 import { METHOD_NAMES, METHODS, type MethodName } from "../../src/ode/tableaus.ts";
 import { integrate, type OdeEvent, type OdeOptions } from "../../src/reference/ode.ts";
@@ -465,11 +466,30 @@ it("statuses come with the last good state", () => {
 });
 
 it("Newton's method stops by the estimated distance, and fails where corrections do not shrink", () => {
-  const judge = (now: number, before: number) => newtonConverged(now, before, 0.01, (x) => x);
+  const judge = (now: number, before: number, rounding = 0) => newtonConverged(now, before, 0.01, rounding, (x) => x);
   expect([judge(0, 0), judge(0.01, 0), judge(0.02, 0)]).toEqual(["yes", "yes", "no"]);
   // Rate 0.1: a distance of 0.1/0.9 of the correction.
   expect([judge(0.08, 0.8), judge(0.1, 1)]).toEqual(["yes", "no"]);
   expect([judge(1, 1), judge(2, 1), judge(Number.NaN, 1), judge(Number.NaN, 0)]).toEqual(Array(4).fill("failed"));
+  // At the level of rounding, also where corrections no longer shrink.
+  expect([judge(1, 0.5, 1), judge(1, 0.5, 0.9)]).toEqual(["yes", "failed"]);
+});
+
+it("Newton's method does not ask float32 for more than it has", () => {
+  const steps = (round?: Round) => {
+    const { status, accepted, rejected } = integrate(FIELDS.robertson, {
+      method: "kvaerno5",
+      t0: 0,
+      t1: 100,
+      y0: [1, 0, 0],
+      parameters: FIELDS.robertson.defaults,
+      steps: { kind: "adaptive", rtol: 1e-6, atol: 1e-10 },
+      ...(round && { round }),
+    });
+    expect(status).toBe("done");
+    return accepted + rejected;
+  };
+  expect(Math.abs(steps(Math.fround) - steps())).toBeLessThanOrEqual(2);
 });
 
 it("options that make no sense are refused by name", () => {
