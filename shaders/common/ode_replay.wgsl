@@ -124,7 +124,7 @@ fn sweep_back(index: u32) {
         //@unroll
         for (var u = 0u; u < ODE_GROUP; u++) {
           let taken = step_taken(track, mesh, t1, first + u);
-            y = retake_step(taken.x, taken.y, y, p, &k, &at);
+          y = retake_step(taken.x, taken.y, y, p, &k, &at);
           arguments[u] = at;
         }
         //@unroll

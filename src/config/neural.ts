@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { denseShapeSchema } from "./dense.ts";
+import { EXPLICIT_METHODS } from "./ode.ts";
 
 /** Families of functions of s in [0,1] that weights over depth are expanded in; definitions at {@link basisSchema}. */
 export const BASIS_KINDS = ["constant", "linear", "chebyshev", "fourier"] as const;
@@ -26,20 +27,8 @@ export const basisSchema = z
   });
 export type Basis = z.infer<typeof basisSchema>;
 
-/** Explicit Runge–Kutta methods of a neural ODE, by the names of their tableaus. */
-export const NEURAL_METHODS = [
-  "euler",
-  "heun",
-  "midpoint",
-  "ralston",
-  "rk4",
-  "rk38",
-  "bosh3",
-  "dopri5",
-  "tsit5",
-  "vern7",
-  "dopri8",
-] as const;
+/** Methods of a neural ODE. */
+export const NEURAL_METHODS = EXPLICIT_METHODS;
 export type NeuralMethod = (typeof NEURAL_METHODS)[number];
 
 /**

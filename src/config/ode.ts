@@ -1,7 +1,7 @@
 import { z } from "zod";
 
-/** Methods of the ensemble solver, by the names of their tableaus. */
-export const SOLVE_METHODS = [
+/** Explicit Runge–Kutta methods, by the names of their tableaus. */
+export const EXPLICIT_METHODS = [
   "euler",
   "heun",
   "midpoint",
@@ -13,6 +13,11 @@ export const SOLVE_METHODS = [
   "tsit5",
   "vern7",
   "dopri8",
+] as const;
+
+/** Methods of the ensemble solver. */
+export const SOLVE_METHODS = [
+  ...EXPLICIT_METHODS,
   "rosenbrock23",
   "rodas4",
   "rodas5p",

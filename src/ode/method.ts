@@ -1,24 +1,7 @@
-export const METHOD_NAMES = [
-  "euler",
-  "heun",
-  "midpoint",
-  "ralston",
-  "rk4",
-  "rk38",
-  "bosh3",
-  "dopri5",
-  "tsit5",
-  "vern7",
-  "dopri8",
-  "rosenbrock23",
-  "rodas4",
-  "rodas5p",
-  "kvaerno3",
-  "kvaerno5",
-  "leapfrog",
-  "reversible-heun",
-] as const;
-export type MethodName = (typeof METHOD_NAMES)[number];
+import { SOLVE_METHODS, type SolveMethod } from "../config/ode.ts";
+
+export const METHOD_NAMES = SOLVE_METHODS;
+export type MethodName = SolveMethod;
 
 /**
  * Interpolant within a step, 0 ≤ θ ≤ 1: y(t + θ h) ≈ y_n + Σ_s w_s(θ) v_s with w_s(θ) = Σ_j weights[s][j] θ^{j+1}, where

@@ -1,75 +1,18 @@
 import { describe, expect, test } from "vitest";
-import type { EnsembleInput, UserField } from "../../src/config/ode.ts";
+import { type EnsembleInput, EXPLICIT_METHODS } from "../../src/config/ode.ts";
 import { EnsembleSolve } from "../../src/ode/ensemble.ts";
 import type { EnsembleCotangents, EnsembleGradient } from "../../src/ode/ensemble_types.ts";
 import { FIELDS } from "../../src/ode/fields.ts";
 import type { MethodName } from "../../src/ode/tableaus.ts";
 import { integrate, type OdeOptions } from "../../src/reference/ode.ts";
 import { type Cotangents, type OdeGradient, replayGradient } from "../../src/reference/ode_adjoint.ts";
-import type { OdeSystem } from "../../src/reference/ode_steps.ts";
 import { openTestDevice } from "../support/device.ts";
 import { BALL, BLOW_UP, type Case, expectSameBits, problemOf, reference } from "../support/ode_ensembles.ts";
-import { GRADIENT_PROBLEMS, landing, linearSystem, QUADRATIC_DECAY } from "../support/ode_gradients.ts";
+import { DECAY, LINEAR, SWELL, type SystemField } from "../support/ode_gradient_fields.ts";
+import { GRADIENT_PROBLEMS, landing } from "../support/ode_gradients.ts";
 
 const gpu = await openTestDevice();
 const exact = /SwiftShader/.test(gpu.name);
-
-type SystemField = UserField & { readonly system: OdeSystem };
-
-const DECAY: SystemField = {
-  name: "decay",
-  dimension: 1,
-  parameters: 1,
-  source: `fn vector_field(t: f32, y: State, p: Params) -> State { return State(-(p[0] * (y[0] * y[0]))); }
-fn vector_field_vjp(t: f32, y: State, p: Params, w: State) -> Pullback {
-  return Pullback(State(-2.0 * p[0] * y[0] * w[0]), Params(-(y[0] * y[0]) * w[0]), 0.0);
-}`,
-  system: QUADRATIC_DECAY,
-};
-
-const LINEAR: SystemField = {
-  name: "linear",
-  dimension: 3,
-  parameters: 9,
-  source: `fn vector_field(t: f32, y: State, p: Params) -> State {
-  var result = State();
-  for (var i = 0u; i < 3u; i++) { for (var j = 0u; j < 3u; j++) { result[i] += p[3u * i + j] * y[j]; } }
-  return result;
-}
-fn vector_field_vjp(t: f32, y: State, p: Params, w: State) -> Pullback {
-  var result = Pullback();
-  for (var i = 0u; i < 3u; i++) {
-    for (var j = 0u; j < 3u; j++) {
-      result.y[j] += p[3u * i + j] * w[i];
-      result.p[3u * i + j] = y[j] * w[i];
-    }
-  }
-  return result;
-}`,
-  system: linearSystem(3),
-};
-
-/** x' = p t x. */
-const SWELL: SystemField = {
-  name: "swell",
-  dimension: 1,
-  parameters: 1,
-  source: `fn vector_field(t: f32, y: State, p: Params) -> State { return State(p[0] * t * y[0]); }
-fn vector_field_vjp(t: f32, y: State, p: Params, w: State) -> Pullback {
-  return Pullback(State(p[0] * t * w[0]), Params(t * y[0] * w[0]), p[0] * y[0] * w[0]);
-}`,
-  system: {
-    dimension: 1,
-    evaluate: (t, y, p, dydt, round) => {
-      dydt[0] = round(round(p[0] * t) * y[0]);
-    },
-    vjp: (t, y, p, w, gradY, gradParameters) => {
-      gradY[0] = p[0] * t * w[0];
-      gradParameters[0] = t * y[0] * w[0];
-      return p[0] * y[0] * w[0];
-    },
-  },
-};
 
 const FALL: SystemField = {
   ...BALL,
@@ -178,20 +121,7 @@ test.each(closedForms)("$id has the gradient of its closed form", async (problem
 });
 
 describe("is that of the float64 solve on the same mesh", () => {
-  const METHODS_OF: readonly MethodName[] = [
-    "euler",
-    "heun",
-    "midpoint",
-    "ralston",
-    "rk4",
-    "rk38",
-    "bosh3",
-    "dopri5",
-    "tsit5",
-    "vern7",
-    "dopri8",
-    "kvaerno3",
-  ];
+  const METHODS_OF: readonly MethodName[] = [...EXPLICIT_METHODS, "kvaerno3"];
   test.each(METHODS_OF)("%s, by everything, with f that depends on t", async (method) => {
     const source: Case = {
       field: SWELL,
