@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
-import { conformance } from "../../src/experiment/conformance.ts";
-import { type ConformanceConfig, groupsOf, suits } from "../../src/experiment/conformance_config.ts";
-import { PROBLEMS } from "../../src/experiment/conformance_problems.ts";
+import { type ConformanceConfig, groupsOf, suits } from "../../src/experiment/conformance/config.ts";
+import { conformance } from "../../src/experiment/conformance/conformance.ts";
+import { PROBLEMS } from "../../src/experiment/conformance/problems.ts";
 import type { CellStore, Experiment } from "../../src/experiment/experiment.ts";
 import type { Cell, Claim } from "../../src/experiment/record.ts";
-import { workPrecision } from "../../src/experiment/work_precision.ts";
-import type { WorkPrecisionConfig } from "../../src/experiment/work_precision_config.ts";
+import type { WorkPrecisionConfig } from "../../src/experiment/work_precision/config.ts";
+import { workPrecision } from "../../src/experiment/work_precision/work_precision.ts";
 import { openTestDevice } from "../support/device.ts";
 
 const gpu = await openTestDevice();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type DigitsConfig, digits } from "../../src/experiment/digits.ts";
+import { type DigitsConfig, digits } from "../../src/experiment/digits/digits.ts";
 import type { CellStore, ExperimentResult } from "../../src/experiment/experiment.ts";
 import type { Checkpoint } from "../../src/flow/checkpoint.ts";
 import { DEFAULT_PROFILE, SOFTWARE_PROFILE } from "../../src/plan/device_profile.ts";

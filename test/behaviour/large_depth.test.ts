@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { CellStore, ExperimentResult } from "../../src/experiment/experiment.ts";
-import { largeDepth } from "../../src/experiment/large_depth.ts";
-import type { LargeDepthConfig } from "../../src/experiment/large_depth_config.ts";
+import type { LargeDepthConfig } from "../../src/experiment/large_depth/config.ts";
+import { largeDepth } from "../../src/experiment/large_depth/large_depth.ts";
 import type { Cell } from "../../src/experiment/record.ts";
 import type { Checkpoint } from "../../src/flow/checkpoint.ts";
 import { openTestDevice } from "../support/device.ts";

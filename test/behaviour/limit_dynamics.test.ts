@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { CellStore, ExperimentResult } from "../../src/experiment/experiment.ts";
-import { limitDynamics } from "../../src/experiment/limit_dynamics.ts";
-import type { LimitDynamicsConfig } from "../../src/experiment/limit_dynamics_config.ts";
+import type { LimitDynamicsConfig } from "../../src/experiment/limit_dynamics/config.ts";
+import { limitDynamics } from "../../src/experiment/limit_dynamics/limit_dynamics.ts";
 import type { Cell } from "../../src/experiment/record.ts";
 import type { Checkpoint } from "../../src/flow/checkpoint.ts";
 import { openTestDevice } from "../support/device.ts";

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { UserField } from "../../src/config/ode.ts";
-import { PROBLEMS } from "../../src/experiment/conformance_problems.ts";
+import { PROBLEMS } from "../../src/experiment/conformance/problems.ts";
 import { evaluateField } from "../../src/ode/evaluate_field.ts";
 import { checkField } from "../../src/ode/field_source.ts";
 import { FIELDS } from "../../src/ode/fields.ts";

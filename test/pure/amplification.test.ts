@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { workAt } from "../../src/experiment/work_precision_report.ts";
+import { workAt } from "../../src/experiment/work_precision/report.ts";
 import { FIELDS } from "../../src/ode/fields.ts";
 import { amplification } from "../../src/reference/amplification.ts";
 
