@@ -6,7 +6,7 @@ import { checkpointTraining, restoreTraining } from "../flow/training_checkpoint
 import type { Gpu } from "../gpu/device.ts";
 import { type DenseData, DensePass } from "../model/dense_pass.ts";
 import { DenseStack } from "../model/dense_stack.ts";
-import { type InitialWeightsOptions, initialWeights } from "../model/initialisation.ts";
+import { type InitialWeights, type InitialWeightsOptions, initialWeights } from "../model/initialisation.ts";
 import { dispatchesPerStep, planDense, stackBytes } from "../plan/dense.ts";
 import type { DeviceProfile } from "../plan/device_profile.ts";
 import type { DepthSolver } from "../plan/stages.ts";
@@ -16,7 +16,8 @@ import type { Cell } from "./record.ts";
 /** One training run: what is trained, from where, on what, how. */
 export interface TrainingSpec {
   readonly shape: DenseShape;
-  readonly weights: Omit<InitialWeightsOptions, "shape">;
+  /** A draw, or weights of one's own. */
+  readonly weights: Omit<InitialWeightsOptions, "shape"> | InitialWeights;
   readonly data: DenseData;
   readonly loss: Loss;
   readonly flow: FlowInput;
@@ -32,10 +33,20 @@ export interface Training {
   destroy(): void;
 }
 
+/** The initial weights of a training. */
+export function weightsOf({ shape, weights }: TrainingSpec): InitialWeights {
+  return "W" in weights ? weights : initialWeights({ ...weights, shape });
+}
+
+/** Whether all layers start from one. */
+export function startsTied({ weights }: TrainingSpec): boolean {
+  return "W" in weights ? weights.tied : weights.initialisation === "tied";
+}
+
 export async function createTraining(gpu: Gpu, spec: TrainingSpec): Promise<Training> {
   const { shape } = spec;
   const config = flowSchema.parse(spec.flow);
-  const stack = DenseStack.create(gpu, shape, initialWeights({ ...spec.weights, shape }));
+  const stack = DenseStack.create(gpu, shape, weightsOf(spec));
   const pass = await DensePass.create(stack, spec.data, spec.loss, { training: true });
   const flow = await GradientFlow.create(stack, pass, config);
   const measure = await Measurements.create(stack);

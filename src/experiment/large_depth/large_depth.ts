@@ -8,12 +8,11 @@
  *   read off the numbers: at L = 1024 and t = 50 a float64 program found 0.214 for L·max_k‖V_{k+1} − V_k‖ and 0.0219 for
  *   the sum; here, on another random draw, they are 0.208 and 0.0215, and summed over every tenth iteration 0.0079.
  */
-import { initialWeights } from "../../model/initialisation.ts";
 import { gradientFlowStep, stepNorms } from "../../reference/dense.ts";
 import type { Experiment, ExperimentContext, ExperimentPlan, ExperimentResult } from "../experiment.ts";
 import type { Cell, Claim } from "../record.ts";
 import { judge } from "../statistics.ts";
-import { planTraining } from "../training.ts";
+import { planTraining, weightsOf } from "../training.ts";
 import { claims, fitSlopes, MEASURED_SOURCE } from "./claims.ts";
 import { allDepths, FAMILIES, type LargeDepthConfig, largeDepthSchema, PRESETS, shapeOf, specOf } from "./config.ts";
 import { figures, notes, tables } from "./report.ts";
@@ -94,8 +93,9 @@ async function compareWithFloat64(
   const depth = config.depths.filter((candidate) => candidate <= CHECK_DEPTH).at(-1);
   if (depth === undefined) return [];
   const steps = CHECK_STEPS.filter((step) => step <= config.steps);
-  const { shape, data, loss, weights: options } = specOf(config, depth);
-  const initial = initialWeights({ ...options, shape });
+  const spec = specOf(config, depth);
+  const { shape, data, loss } = spec;
+  const initial = weightsOf(spec);
   const repeated = (layer: Float32Array) => {
     const out = new Float64Array(depth * layer.length);
     for (let k = 0; k < depth; k++) out.set(layer, k * layer.length);

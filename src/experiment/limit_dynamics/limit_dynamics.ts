@@ -2,7 +2,6 @@
  * The limiting training dynamics of Marion, Wu, Sander, Biau (ICLR 2024, section A.5) as the limit of residual networks: it is
  * computed as a neural ODE with weights in a basis over depth, and takes the place of a very deep stack.
  */
-import { initialWeights } from "../../model/initialisation.ts";
 import { depthSolver, neededStages } from "../../ode/neural_ode.ts";
 import { EULER } from "../../ode/tableaus.ts";
 import { depthDistance, depthNorm, inverseMass, stageBasis, unitCoefficients } from "../../plan/basis.ts";
@@ -10,7 +9,7 @@ import { type NeuralFlow, type NeuralWeights, neuralFlowStep } from "../../refer
 import type { Experiment, ExperimentContext, ExperimentPlan, ExperimentResult } from "../experiment.ts";
 import type { Claim } from "../record.ts";
 import { judge } from "../statistics.ts";
-import { planTraining } from "../training.ts";
+import { planTraining, weightsOf } from "../training.ts";
 import { claims, find, fitRates, MEASURED_SOURCE } from "./claims.ts";
 import {
   discretisations,
@@ -94,7 +93,8 @@ async function compareWithFloat64(
   result: LimitDynamics,
 ): Promise<Claim[] | undefined> {
   const { basis, method, steps } = config.limit;
-  const { shape, data, loss, weights: options } = specOf(config, basis.count);
+  const spec = specOf(config, basis.count);
+  const { shape, data, loss } = spec;
   const tableau = neededStages(method);
   const flow: NeuralFlow = {
     shape: fieldOf(shape),
@@ -104,7 +104,7 @@ async function compareWithFloat64(
     loss,
     trained: { A: false, V: true, W: true, B: false },
   };
-  const initial = initialWeights({ ...options, shape });
+  const initial = weightsOf(spec);
   const tied = (layer: Float32Array) => {
     const coefficients = new Float64Array(basis.count * layer.length);
     for (const [j, one] of unitCoefficients(basis).entries())

@@ -5,12 +5,11 @@ import { Measurements } from "../../flow/measurements.ts";
 import type { Gpu } from "../../gpu/device.ts";
 import { DeviceError } from "../../gpu/errors.ts";
 import type { CanonicalWeights } from "../../model/dense_stack.ts";
-import { initialWeights } from "../../model/initialisation.ts";
 import { NeuralOde } from "../../ode/neural_ode.ts";
 import { depthDistance, evaluateDepth } from "../../plan/basis.ts";
 import type { ExperimentContext } from "../experiment.ts";
 import type { Cell, RunStatus } from "../record.ts";
-import { createTraining, runCell } from "../training.ts";
+import { createTraining, runCell, weightsOf } from "../training.ts";
 import {
   type Discretisation,
   discretisations,
@@ -165,12 +164,7 @@ async function create(gpu: Gpu, config: LimitDynamicsConfig, { depth, solver }: 
       destroy: () => training.destroy(),
     };
   }
-  const ode = NeuralOde.create(
-    gpu,
-    fieldOf(spec.shape),
-    solver,
-    initialWeights({ ...spec.weights, shape: spec.shape }),
-  );
+  const ode = NeuralOde.create(gpu, fieldOf(spec.shape), solver, weightsOf(spec));
   const stack = ode.coefficients;
   const pass = await ode.pass(spec.data, spec.loss, { training: true });
   const flow = await GradientFlow.create(stack, pass, flowSchema.parse(spec.flow));
