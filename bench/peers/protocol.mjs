@@ -5,7 +5,8 @@ import { parseArgs } from "node:util";
 
 /**
  * Read the command line and the case file. Defaults: 5 timed steps after those that warm up, no time budget.
- * The case holds { n, d, m, depth, eta, X: [n·d], Y: [n·d], W0: [m·d] }, flat and row-major.
+ * The case of a dense network holds { n, d, m, depth, eta, X: [n·d], Y: [n·d], W0: [m·d] }, flat and row-major; that of a
+ * convolutional one is `ConvPeerCase`.
  */
 export function readOptions(backends) {
   const { values } = parseArgs({
@@ -15,6 +16,7 @@ export function readOptions(backends) {
       backend: { type: "string", default: backends[0] },
       adapter: { type: "string", default: "auto" },
       budget: { type: "string", default: "Infinity" },
+      task: { type: "string", default: "training step" },
     },
   });
   if (values.case === undefined) throw new Error("--case FILE.json is required (bench/peers/make_case.mjs writes one)");
@@ -22,13 +24,14 @@ export function readOptions(backends) {
     throw new Error(`--backend must be one of ${backends.join(", ")}, got ${values.backend}`);
   }
   const data = JSON.parse(readFileSync(values.case, "utf8"));
-  for (const name of ["X", "Y", "W0"]) data[name] = Float32Array.from(data[name]);
+  for (const name of ["X", "Y", "W0"]) if (name in data) data[name] = Float32Array.from(data[name]);
   return {
     data,
     steps: positiveInteger("steps", values.steps),
     backend: values.backend,
     adapter: values.adapter,
     budgetMs: 1000 * Number(values.budget),
+    task: values.task,
   };
 }
 

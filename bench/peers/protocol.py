@@ -10,12 +10,13 @@ import time
 
 
 def read_options(backends):
-    """Read the command line and the case { n, d, m, depth, eta, X, Y, W0 } (flat, row-major lists)."""
+    """Read the command line and the case: { n, d, m, depth, eta, X, Y, W0 } (flat, row-major lists), or a convolutional one."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--case", required=True, help="JSON file; bench/peers/make_case.mjs writes one")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--backend", choices=backends, default=backends[0])
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no further step starts")
+    parser.add_argument("--task", choices=["training step", "forward"], default="training step")
     options = parser.parse_args()
     if options.steps < 1:
         parser.error("--steps must be >= 1")

@@ -8,7 +8,7 @@ import { RandomStream } from "../model/random.ts";
 export interface Peer {
   /** File in bench/peers. */
   readonly script: string;
-  readonly backend: "cpu" | "wasm" | "webgpu" | "cuda" | "auto";
+  readonly backend: "cpu" | "threads" | "wasm" | "webgpu" | "cuda" | "compiled" | "auto";
   /** Node, or a Python that has this module. */
   readonly runtime: { readonly node: readonly string[] } | { readonly python: string };
 }
@@ -203,7 +203,10 @@ export function fasterPeers(ratios: readonly Record<string, Cell>[]): string[] {
     for (const peer of new Set(ratios.map((row) => row.peer))) {
       const rows = ratios.filter((row) => row.peer === peer && row.verdict === verdict);
       if (rows.length === 0) continue;
-      const where = rows.map((row) => `L = ${row.depth} (${(row.ratio as number).toPrecision(2)} of deeplimit's time)`);
+      const where = rows.map((row) => {
+        const task = row.task === undefined ? "" : `, ${row.task}`;
+        return `L = ${row.depth}${task} (${(row.ratio as number).toPrecision(2)} of deeplimit's time)`;
+      });
       lines.push(`${peer} ${words} at ${where.join(", ")}.`);
     }
   return lines;

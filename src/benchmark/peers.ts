@@ -1,6 +1,7 @@
 /** The training step of other libraries on the same machine, data and losses: each peer a process of its own. Node only. */
 import { z } from "zod";
 import type { Cell, Column, Figure } from "../experiment/record.ts";
+import { CONV_PEERS, CONV_TASKS, defaultConvPeers, makeConvCase } from "./conv_peer_comparison.ts";
 import {
   DEFAULT_LIMIT_REASON,
   defaultPeers,
@@ -10,6 +11,7 @@ import {
   makeCase,
   OWN,
   PEERS,
+  type Peer,
   type PeerSpec,
   parsePeers,
   ratioOf,
@@ -35,8 +37,51 @@ export interface PeersOptions extends PeerRunOptions {
   readonly onProgress?: ((line: string) => void) | undefined;
 }
 
-const PEERS_TABLE = "peers";
-const RATIOS_TABLE = "peer-ratios";
+/** What peers are compared on. */
+export interface PeerContest {
+  /** Names of its tables: times, and ratios to deeplimit. */
+  readonly table: string;
+  readonly ratioTable: string;
+  readonly peers: Readonly<Record<string, Peer>>;
+  readonly defaultPeers: (software: boolean) => string[];
+  readonly depths: readonly number[];
+  readonly makeCase: (depth: number, seed: number) => object;
+  /** Each is timed at every depth; the scripts are told by `--task`. */
+  readonly tasks: readonly string[];
+  /** What is timed, e.g. "One training step (…) of every library". */
+  readonly work: string;
+  readonly title: string;
+  readonly unit: string;
+}
+
+const STEP = "training step";
+
+export const DENSE_CONTEST: PeerContest = {
+  table: "peers",
+  ratioTable: "peer-ratios",
+  peers: PEERS,
+  defaultPeers,
+  depths: [64, 256, 1024, 4096],
+  makeCase,
+  tasks: [STEP],
+  work: "One training step (explicit Euler, d = q = 16, m = 32, n = 100, exact GELU, V and W trained) of every library",
+  title: "Training step over depth, with every peer",
+  unit: "step",
+};
+
+export const CONV_CONTEST: PeerContest = {
+  table: "conv-peers",
+  ratioTable: "conv-peer-ratios",
+  peers: CONV_PEERS,
+  defaultPeers: defaultConvPeers,
+  depths: [16, 64, 256],
+  makeCase: makeConvCase,
+  tasks: CONV_TASKS,
+  work: "One training step (SGD with momentum) and one forward pass in training mode of the paper's convolutional network with batch normalisation, 16 channels, on 64 images of 32 × 32, by every library",
+  title: "Convolutional network over depth, with every peer",
+  unit: "batch of 64 images",
+};
+
 const MIB = 2 ** 20;
 
 /** The line of JSON that a peer prints. NaN arrives as null. */
@@ -75,24 +120,27 @@ interface Contender {
  * that cannot run is a row that says what it lacks.
  * @throws ConfigError for unknown peers, and depths, rounds or steps that are not positive integers
  */
-export async function peersSuite(options: PeersOptions = {}): Promise<SuiteResult> {
-  const { depths = [64, 256, 1024, 4096], rounds = 2, steps = 7, software = true, seed = 1 } = options;
-  const specs = parsePeers(options.peers ?? defaultPeers(software), PEERS);
+export async function peersSuite(options: PeersOptions = {}, contest = DENSE_CONTEST): Promise<SuiteResult> {
+  const { depths = contest.depths, rounds = 2, steps = 7, software = true, seed = 1 } = options;
+  const specs = parsePeers(options.peers ?? contest.defaultPeers(software), contest.peers);
   checkCounts({ rounds, steps });
   checkAdapters(options.adapter, specs);
-  const cases = depths.map((depth) => makeCase(depth, seed));
+  const cases = depths.map((depth) => ({ depth, problem: contest.makeCase(depth, seed) }));
 
   const runner = new PeerRunner(options);
   const peers: Record<string, Cell>[] = [];
   const ratios: Record<string, Cell>[] = [];
   const notes = new Set<string>();
   try {
-    for (const problem of cases) {
-      const file = runner.write(`depth-${problem.depth}`, problem);
-      const contenders = await compete(specs, file, problem.depth, { rounds, steps, runner, options });
-      peers.push(...contenders.map((contender) => peerRow(problem.depth, contender)));
-      ratios.push(...ratioRows(problem.depth, contenders));
-      for (const note of adapterNotes(contenders)) notes.add(note);
+    for (const { depth, problem } of cases) {
+      const file = runner.write(`depth-${depth}`, problem);
+      for (const task of contest.tasks) {
+        const contenders = await compete(specs, file, depth, { task, rounds, steps, runner, options });
+        const key = { depth, ...(contest.tasks.length > 1 && { task }) };
+        peers.push(...contenders.map((contender) => ({ ...key, ...peerRow(contender) })));
+        ratios.push(...ratioRows(contenders).map((row) => ({ ...key, ...row })));
+        for (const note of adapterNotes(contenders)) notes.add(note);
+      }
     }
   } finally {
     runner.clean();
@@ -100,20 +148,19 @@ export async function peersSuite(options: PeersOptions = {}): Promise<SuiteResul
   return {
     tables: [
       {
-        name: PEERS_TABLE,
-        description: `One training step (explicit Euler, d = q = 16, m = 32, n = 100, exact GELU, V and W trained) of every library; ${rounds} rounds of ${steps} timed steps.`,
-        columns: PEER_COLUMNS,
+        name: contest.table,
+        description: `${contest.work}; ${rounds} rounds of ${steps} timed ones.`,
+        columns: [...keyColumns(contest), ...PEER_COLUMNS],
         rows: peers,
       },
       {
-        name: RATIOS_TABLE,
-        description:
-          "Time of a step of the peer over that of deeplimit in the same round: above 1 deeplimit is faster.",
-        columns: RATIO_COLUMNS,
+        name: contest.ratioTable,
+        description: "Time of the peer over that of deeplimit in the same round: above 1 deeplimit is faster.",
+        columns: [...keyColumns(contest), ...RATIO_COLUMNS],
         rows: ratios,
       },
     ],
-    figures: peers.some((row) => row.status === "measured") ? [FIGURE] : [],
+    figures: peers.some((row) => row.status === "measured") ? contest.tasks.map((task) => figureOf(contest, task)) : [],
     claims: [],
     notes: [
       ...fasterPeers(ratios),
@@ -124,7 +171,13 @@ export async function peersSuite(options: PeersOptions = {}): Promise<SuiteResul
   };
 }
 
+function keyColumns({ tasks }: PeerContest): Column[] {
+  const depth = { name: "depth", description: "L" };
+  return tasks.length > 1 ? [depth, { name: "task", description: "what is timed" }] : [depth];
+}
+
 interface Competition {
+  readonly task: string;
   readonly rounds: number;
   readonly steps: number;
   readonly runner: PeerRunner;
@@ -136,7 +189,7 @@ async function compete(
   specs: readonly PeerSpec[],
   caseFile: string,
   depth: number,
-  { rounds, steps, runner, options: { peers, onProgress } }: Competition,
+  { task, rounds, steps, runner, options: { peers, onProgress } }: Competition,
 ): Promise<Contender[]> {
   const contenders = specs.map((spec): Contender => {
     const contender: Contender = { spec, name: spec.name, results: [], status: "measured", ended: false };
@@ -147,11 +200,12 @@ async function compete(
     }
     return contender;
   });
-  const say = ({ spec }: Contender, text: string) => onProgress?.(`L = ${depth}, ${spec.label}: ${text}`);
+  const say = ({ spec }: Contender, text: string) =>
+    onProgress?.(`L = ${depth}, ${task === STEP ? "" : `${task}, `}${spec.label}: ${text}`);
   for (let round = 0; round < rounds; round++) {
     for (const contender of contenders) {
       if (contender.ended) continue;
-      const args = ["--steps", `${steps}`];
+      const args = ["--steps", `${steps}`, ...(task === STEP ? [] : ["--task", task])];
       const { result, load, status, reason } = await runner.run(contender.spec, caseFile, args, resultSchema);
       if (load !== undefined) contender.load = Math.max(contender.load ?? 0, load);
       if (status !== "stopped") say(contender, result ? `round ${round + 1} of ${rounds}` : `${status}, ${reason}`);
@@ -193,7 +247,6 @@ function compareLosses(finished: readonly Contender[], round: number): Contender
 }
 
 const PEER_COLUMNS: readonly Column[] = [
-  { name: "depth", description: "L" },
   { name: "peer", description: "library and backend, with the adapter where one was named" },
   { name: "version", description: "of the library" },
   { name: "device", description: "adapter or processor" },
@@ -212,12 +265,11 @@ const PEER_COLUMNS: readonly Column[] = [
   { name: "load", description: "load average of the machine over the minute before, the largest of the rounds" },
 ];
 
-function peerRow(depth: number, contender: Contender): Record<string, Cell> {
+function peerRow(contender: Contender): Record<string, Cell> {
   const { spec, results, status, reason } = contender;
   const last = results.at(-1);
   const times = status === "measured" ? summarise(results.flatMap(({ msPerStep }) => msPerStep)) : undefined;
   return {
-    depth,
     peer: spec.label,
     version: last?.version ?? null,
     device: last?.device ?? null,
@@ -238,7 +290,6 @@ function peerRow(depth: number, contender: Contender): Record<string, Cell> {
 }
 
 const RATIO_COLUMNS: readonly Column[] = [
-  { name: "depth", description: "L" },
   { name: "peer", description: "library and backend" },
   { name: "base", description: "what it is held against: the first deeplimit that ran" },
   { name: "ratio", description: "median over the rounds of the ratio of medians" },
@@ -248,14 +299,14 @@ const RATIO_COLUMNS: readonly Column[] = [
   { name: "verdict", description: "deeplimit faster, peer faster, or undecided where the spread holds 1" },
 ];
 
-function ratioRows(depth: number, contenders: readonly Contender[]): Record<string, Cell>[] {
+function ratioRows(contenders: readonly Contender[]): Record<string, Cell>[] {
   const measured = contenders.filter(({ status }) => status === "measured");
   const own = measured.find(({ name }) => name === OWN);
   if (!own) return [];
   const times = ({ results }: Contender) => results.map(({ msPerStep }) => msPerStep);
   return measured.flatMap((contender) => {
     const ratio = contender === own ? undefined : ratioOf(times(own), times(contender));
-    return ratio ? [{ depth, peer: contender.spec.label, base: own.spec.label, ...ratio }] : [];
+    return ratio ? [{ peer: contender.spec.label, base: own.spec.label, ...ratio }] : [];
   });
 }
 
@@ -269,17 +320,19 @@ function adapterNotes(contenders: readonly Contender[]): string[] {
     .map(({ spec, results }) => `${spec.label} ran on another adapter, ${results[0]!.device}; deeplimit on ${own}.`);
 }
 
-const FIGURE: Figure = {
-  name: PEERS_TABLE,
-  title: "Training step over depth, with every peer",
-  caption:
-    "Median and quartiles of one step on the same machine and data, d = q = 16, m = 32, n = 100. Only peers whose losses agree are drawn.",
-  table: PEERS_TABLE,
-  kind: "line",
-  x: { field: "depth", label: "depth L", scale: "log2" },
-  y: { field: "median", label: "step in ms", scale: "log" },
-  color: { field: "peer", label: "peer" },
-  interval: ["lower", "upper"],
-  guides: [{ slope: 1, label: "linear" }],
-  where: { status: "measured" },
-};
+function figureOf({ table, title, unit, work, tasks }: PeerContest, task: string): Figure {
+  const several = tasks.length > 1;
+  return {
+    name: several ? `${table}-${task.replaceAll(" ", "-")}` : table,
+    title: several ? `${title}: ${task}` : title,
+    caption: `Median and quartiles on the same machine and data. ${work}. Only peers whose losses agree are drawn.`,
+    table,
+    kind: "line",
+    x: { field: "depth", label: "depth L", scale: "log2" },
+    y: { field: "median", label: `${unit} in ms`, scale: "log" },
+    color: { field: "peer", label: "peer" },
+    interval: ["lower", "upper"],
+    guides: [{ slope: 1, label: "linear" }],
+    where: { status: "measured", ...(several && { task }) },
+  };
+}

@@ -1,4 +1,5 @@
 /** What `deeplimit bench` is asked to measure: its options, checked. */
+import { CONV_PEERS } from "../benchmark/conv_peer_comparison.ts";
 import { ODE_PEERS } from "../benchmark/ode_peer_comparison.ts";
 import { PEERS, type Peer, parsePeers } from "../benchmark/peer_comparison.ts";
 import { ConfigError } from "../config/errors.ts";
@@ -15,6 +16,7 @@ export const SUITES = {
   accuracy: "Accuracy in float32",
   experiments: "Time to claim",
   peers: "Peers",
+  "conv-peers": "Peers on the convolutional network",
   "ode-peers": "Peers on ensembles of ODEs",
 } as const;
 export type SuiteName = keyof typeof SUITES;
@@ -28,6 +30,8 @@ export interface BenchOptions {
   readonly batch?: string;
   readonly peers?: string;
   readonly peerDepth?: string;
+  readonly convPeers?: string;
+  readonly convDepth?: string;
   readonly trajectories?: string;
   readonly odePeers?: string;
   readonly rounds?: string;
@@ -49,6 +53,8 @@ export interface BenchSettings {
   readonly batches?: readonly number[];
   readonly peers?: readonly string[];
   readonly peerDepths?: readonly number[];
+  readonly convPeers?: readonly string[];
+  readonly convDepths?: readonly number[];
   readonly trajectories?: readonly number[];
   readonly odePeers?: readonly string[];
   readonly rounds?: number;
@@ -67,6 +73,8 @@ const QUICK = {
   batches: [16],
   peers: ["deeplimit", "handwritten"],
   peerDepths: [16],
+  convPeers: ["deeplimit"],
+  convDepths: [2],
   trajectories: [512],
   odePeers: ["deeplimit", "handwritten"],
   rounds: 2,
@@ -83,6 +91,8 @@ export function benchSettings(options: BenchOptions): BenchSettings {
     batches: integers("--batch", options.batch),
     peers: peerList("--peers", options.peers, PEERS),
     peerDepths: integers("--peer-depth", options.peerDepth),
+    convPeers: peerList("--conv-peers", options.convPeers, CONV_PEERS),
+    convDepths: integers("--conv-depth", options.convDepth),
     trajectories: integers("--trajectories", options.trajectories, 2),
     odePeers: peerList("--ode-peers", options.odePeers, ODE_PEERS),
     rounds: integer("--rounds", options.rounds),
@@ -102,6 +112,8 @@ export function benchCommand(options: BenchOptions): string {
     ["--batch", options.batch],
     ["--peers", options.peers],
     ["--peer-depth", options.peerDepth],
+    ["--conv-peers", options.convPeers],
+    ["--conv-depth", options.convDepth],
     ["--trajectories", options.trajectories],
     ["--ode-peers", options.odePeers],
     ["--rounds", options.rounds],

@@ -162,6 +162,8 @@ Examples:
     .option("--batch <list>", "batches of the training step")
     .option("--peers <list>", "NAME[:ADAPTER][@DEPTH], e.g. pytorch,tfjs-webgpu@1024")
     .option("--peer-depth <list>", "depths of the step that peers take")
+    .option("--conv-peers <list>", "the same for the convolutional network")
+    .option("--conv-depth <list>", "depths of the convolutional network")
     .option("--trajectories <list>", "sizes of the ensembles of ODEs, e.g. 10000,1048576")
     .option("--ode-peers <list>", "NAME[:ADAPTER][@TRAJECTORIES], e.g. handwritten,odex,diffrax")
     .option("--rounds <n>", "times that all peers take turns")

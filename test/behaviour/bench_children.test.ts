@@ -7,7 +7,7 @@ import { runChild } from "../../src/benchmark/child_process.ts";
 import { experimentsSuite } from "../../src/benchmark/experiments.ts";
 import { odePeersSuite } from "../../src/benchmark/ode_peers.ts";
 import { lorenzSweep, trueAnswers } from "../../src/benchmark/ode_problem.ts";
-import { peersSuite } from "../../src/benchmark/peers.ts";
+import { CONV_CONTEST, peersSuite } from "../../src/benchmark/peers.ts";
 import type { SuiteResult } from "../../src/benchmark/suite.ts";
 import { ConfigError } from "../../src/config/errors.ts";
 import { chartSpec } from "../../src/report/chart.ts";
@@ -119,6 +119,38 @@ describe("peers", () => {
       ...["deeplimit.mjs", "handwritten_js.mjs", "tfjs.mjs", "jax_js.mjs"],
       ...["deeplimit.mjs", "handwritten_js.mjs"],
     ]);
+  });
+
+  it("a contest of several tasks tells the scripts which, and keeps their rows and ratios apart", async () => {
+    const path = peersFolder("tasks", {
+      "conv_deeplimit.mjs": "result([option('task') === 'forward' ? 1 : 4])",
+      "conv_tfjs.mjs":
+        "result([option('task') === 'forward' ? 3 : 2], [problem.labels.length, 0.5, 0.25].map((x) => x / 64))",
+    });
+    const peers = ["deeplimit", "tfjs-webgpu"];
+    const result = await peersSuite({ folder: path, peers, depths: [2] }, CONV_CONTEST);
+    expectWellFormed(result);
+    const rows = rowsOf(result, "conv-peers");
+    expect(rows.map(({ task, peer, status }) => [task, peer, status])).toEqual([
+      ["training step", "deeplimit", "measured"],
+      ["training step", "tfjs-webgpu", "different result"],
+      ["forward", "deeplimit", "measured"],
+      ["forward", "tfjs-webgpu", "different result"],
+    ]);
+    expect(rows.map(({ median }) => median)).toEqual([4, null, 1, null]);
+    const agree = peersFolder("tasks that agree", {
+      "conv_deeplimit.mjs": "result([option('task') === 'forward' ? 1 : 4])",
+      "conv_tfjs.mjs": "result([option('task') === 'forward' ? 3 : 2])",
+    });
+    const compared = await peersSuite({ folder: agree, peers, depths: [2] }, CONV_CONTEST);
+    expect(rowsOf(compared, "conv-peer-ratios").map(({ depth, task, ratio }) => [depth, task, ratio])).toEqual([
+      [2, "training step", 0.5],
+      [2, "forward", 3],
+    ]);
+    expect(compared.notes[0]).toBe(
+      "tfjs-webgpu is faster than deeplimit at L = 2, training step (0.50 of deeplimit's time).",
+    );
+    expect(compared.figures.map(({ name }) => name)).toEqual(["conv-peers-training-step", "conv-peers-forward"]);
   });
 
   it("rounds repeat the order at each depth; a faster peer is named; adapters are passed on", async () => {

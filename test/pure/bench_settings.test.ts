@@ -13,7 +13,17 @@ describe("benchSettings", () => {
 
   it("runs all suites in order by default, and leaves sizes to them", () => {
     expect(settings({})).toEqual({
-      suites: ["ceilings", "kernels", "workloads", "ode", "accuracy", "experiments", "peers", "ode-peers"],
+      suites: [
+        "ceilings",
+        "kernels",
+        "workloads",
+        "ode",
+        "accuracy",
+        "experiments",
+        "peers",
+        "conv-peers",
+        "ode-peers",
+      ],
       adapter: "auto",
       quick: false,
     });
@@ -39,7 +49,7 @@ describe("benchSettings", () => {
   it.each<[Partial<BenchOptions>, string]>([
     [{ suite: "," }, "--suite must name some of ceilings, kernels, workloads, ode, accuracy, "],
     [{ suite: "kernels,celings" }, 'did you mean ceilings?, got "celings"'],
-    [{ suite: "toString" }, 'experiments, peers, ode-peers, got "toString"'],
+    [{ suite: "toString" }, 'experiments, peers, conv-peers, ode-peers, got "toString"'],
     [{ depth: "" }, '--depth must be integers of at least 1, separated by commas, got ""'],
     [{ depth: "1e3" }, "--depth must be integers"],
     [{ width: "1.5" }, "--width must be integers"],

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { CONV_PEERS, defaultConvPeers, makeConvCase } from "../../src/benchmark/conv_peer_comparison.ts";
 import { defaultRuns, parseRun } from "../../src/benchmark/experiments.ts";
 import {
   defaultPeers,
@@ -144,4 +145,27 @@ describe("runs of experiments", () => {
     expect(defaultRuns(true).map(names)).toEqual(hardware.map(names));
     expect(defaultRuns(true).map(({ preset, skip }) => preset === "smoke" || skip !== undefined)).not.toContain(false);
   });
+});
+
+it("the convolutional case is one layer of the paper's network, by depth and seed the same", () => {
+  const problem = makeConvCase(4, 3);
+  expect(makeConvCase(4, 3)).toEqual(problem);
+  expect(makeConvCase(64, 3).parameters).toEqual(problem.parameters);
+  expect(makeConvCase(4, 4).pixels).not.toEqual(problem.pixels);
+  const lengths = Object.fromEntries(Object.entries(problem.parameters).map(([name, { length }]) => [name, length]));
+  expect(lengths).toMatchObject({
+    stem: 1200,
+    conv1: 2304,
+    bias1: 16,
+    conv2: 2304,
+    scale2: 16,
+    head: 640,
+    headBias: 10,
+  });
+  expect(new Set(problem.parameters.scale2)).toEqual(new Set([0.5]));
+  expect(problem.pixels).toHaveLength(64 * 3 * 32 * 32);
+  expect(new Set(problem.labels)).toEqual(new Set([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]));
+  expect(() => makeConvCase(1.5)).toThrow(ConfigError);
+  for (const software of [true, false])
+    expect(parsePeers(defaultConvPeers(software), CONV_PEERS).map(({ name }) => name)).toEqual(Object.keys(CONV_PEERS));
 });

@@ -5,7 +5,7 @@ import { experimentsSuite } from "../../benchmark/experiments.ts";
 import { kernelsSuite } from "../../benchmark/kernels.ts";
 import { odePeersSuite } from "../../benchmark/ode_peers.ts";
 import { odeSuite } from "../../benchmark/ode_workloads.ts";
-import { peersSuite } from "../../benchmark/peers.ts";
+import { CONV_CONTEST, peersSuite } from "../../benchmark/peers.ts";
 import type { SuiteResult } from "../../benchmark/suite.ts";
 import { accuracySuite, workloadsSuite } from "../../benchmark/workloads.ts";
 import { DataError } from "../../config/errors.ts";
@@ -142,7 +142,7 @@ class SuiteContext {
 
   async run(name: SuiteName): Promise<SuiteResult> {
     const { adapter, quick, depths, widths, batches, steps, trajectories, runs } = this.#settings;
-    const { peers, peerDepths, odePeers, rounds, python } = this.#settings;
+    const { peers, peerDepths, convPeers, convDepths, odePeers, rounds, python } = this.#settings;
     const signal = this.#signal;
     const onProgress = (line: string) => say(`${name}: ${line}`);
     switch (name) {
@@ -188,6 +188,15 @@ class SuiteContext {
           ...{ peers, depths: peerDepths, rounds, steps, python, adapter },
           ...{ software: this.device.software, signal, onProgress },
         });
+      case "conv-peers":
+        this.device.close();
+        return peersSuite(
+          {
+            ...{ peers: convPeers, depths: convDepths, rounds, steps, python, adapter },
+            ...{ software: this.device.software, signal, onProgress },
+          },
+          CONV_CONTEST,
+        );
       case "ode-peers":
         this.device.close();
         return odePeersSuite({
