@@ -22,7 +22,11 @@ fn adjoint_of(kind: u32, members: u32, place: NormPlace, image: u32, channel: u3
       total += theta[place.scale_at + c] * vec2f(sums[at], sums[at + CHANNELS]);
     }
   }
-  let mean = total / f32(select(batch, members * pixels, kind == 2u));
+  return adjoint_by(norm, total / f32(select(batch, members * pixels, kind == 2u)));
+}
+
+// The same from n as in norm_of and the means of scale · d and scale · d · x̂.
+fn adjoint_by(norm: vec4f, mean: vec2f) -> vec3f {
   let b = -norm.y * norm.y * mean.y;
   return vec3f(norm.y * norm.z, b, -norm.y * mean.x - norm.x * b);
 }

@@ -1,10 +1,10 @@
 // What an invocation of the convolution kernels carries: TILE_Y × TILE_X pixels × 4 · OUT channels of one image, as sums in registers.
-// The lanes of a quad have four images and share the weights: each lane loads those of one output channel in four and swaps, so slot
-//   s of lane l is channel l ^ s of a chunk. A line of quads walks the blocks of its band; all lines make as many trips, as swaps need.
+// The lanes of a quad have four images and share the weights: slot s of lane l is channel l ^ s of a chunk (common/conv_lanes); where there
+//   are subgroups, a lane loads the weights of one output channel in four and swaps. A line of quads walks the blocks of its band; all lines make as many trips, as swaps need.
 // Host promises: a workgroup is 4 · LINES invocations, the grid (⌈images/4⌉, bands · GROUPS / LINES).
-import package::common::conv_norm::{CHANNELS, moments, theta};
+import package::common::conv_lanes::{slots_at, theta_slots, swap_x, swap_y, swap_diagonal};
+import package::common::conv_norm::{CHANNELS, moments};
 import package::common::moments::{Moments, merge_moments};
-import package::common::quad::quad_slots_of;
 
 const HEIGHT = 10u;
 const WIDTH = 10u;
@@ -29,6 +29,7 @@ alias Halo = array<f32, HALO>;
 
 // Where an invocation works.
 struct Place {
+  local: u32,
   lane: u32,
   image: u32,
   present: bool,
@@ -37,12 +38,11 @@ struct Place {
   band: u32,
 }
 
-fn place_of(group: vec3u, local: u32, subgroup_lane: u32, images: u32) -> Place {
-  let lane = subgroup_lane & 3u;
+fn place_of(group: vec3u, local: u32, lane: u32, images: u32) -> Place {
   let image = 4u * group.x + lane;
   let line = group.y * LINES + local / 4u;
   return Place(
-    lane, image, image < images, min(image, images - 1u) * CHANNELS * PIXELS, line % GROUPS * 4u * OUT, line / GROUPS);
+    local, lane, image, image < images, min(image, images - 1u) * CHANNELS * PIXELS, line % GROUPS * 4u * OUT, line / GROUPS);
 }
 
 struct Block {
@@ -68,11 +68,6 @@ fn pixel_at(block: Block, p: u32) -> u32 {
   return (block.top + p / TILE_X) * WIDTH + block.left + p % TILE_X;
 }
 
-// The output channel whose weights this lane loads, of chunk g.
-fn weight_channel(place: Place, g: u32) -> u32 {
-  return min(place.first_channel + 4u * g + place.lane, CHANNELS - 1u);
-}
-
 // sum += weights ∗ x for one input channel; the weights of a tap are `tap_step` apart, those of an output channel `channel_step`.
 fn add_products(
   x: ptr<function, Halo>,
@@ -84,10 +79,10 @@ fn add_products(
 ) {
   //@unroll
   for (var g = 0u; g < OUT; g++) {
-    let taps = weights_at + weight_channel(place, g) * channel_step;
+    let taps = slots_at(place.first_channel + 4u * g, place.lane, weights_at, channel_step);
     //@unroll
     for (var t = 0u; t < 9u; t++) {
-      let w = quad_slots_of(theta[taps + select(t, 8u - t, flipped)]);
+      let w = theta_slots(taps, select(t, 8u - t, flipped));
       //@unroll
       for (var p = 0u; p < TILE; p++) {
         (*sum)[g * TILE + p] += w * (*x)[(p / TILE_X + t / 3u) * SPAN + p % TILE_X + t % 3u];
@@ -164,9 +159,11 @@ fn finish_line(line: ptr<function, LineMoments>, place: Place, quad: u32, parts_
     let first = place.first_channel + 4u * g;
     if (kind == 1u) {
       let own = Moments(count, mean.x, squares.x);
-      let x = Moments(quadSwapX(count), quadSwapX(mean.y), quadSwapX(squares.y));
-      let y = Moments(quadSwapY(count), quadSwapY(mean.z), quadSwapY(squares.z));
-      let diagonal = Moments(quadSwapDiagonal(count), quadSwapDiagonal(mean.w), quadSwapDiagonal(squares.w));
+      let local = place.local;
+      let x = Moments(swap_x(count, local), swap_x(mean.y, local), swap_x(squares.y, local));
+      let y = Moments(swap_y(count, local), swap_y(mean.z, local), swap_y(squares.z, local));
+      let diagonal =
+        Moments(swap_diagonal(count, local), swap_diagonal(mean.w, local), swap_diagonal(squares.w, local));
       store_moments(part, first + place.lane, merge_moments(merge_moments(own, x), merge_moments(y, diagonal)), true);
     } else if (kind == 2u) {
       //@unroll

@@ -1,7 +1,7 @@
 // output[i, c, y, x] = (level / 255 − mean_c) / deviation_c of image order[first + i] of a set of grey levels, framed by `padding` zeros, cropped to
 //   its own size where words of counter first + i say, and by them mirrored.   levels: [set, CHANNELS, HEIGHT, WIDTH] bytes, four a word
-// targets[i] = labels[order[first + i]].
-// An invocation has a pixel of an image, all channels. Random words: common/threefry, as cropOf() of src/model/augment.ts.
+// targets[i] = labels[order[first + i]]. Only of images that `levels` holds: `held` images of the set from held_first on.
+// An invocation has a pixel of an image, all channels. Random words: common/threefry, as cropOf() of src/model/image_set.ts.
 // Host promises: grid ⌈images · HEIGHT · WIDTH / WORKGROUP⌉; colours: CHANNELS pairs (mean, deviation).
 import package::common::threefry::threefry2x32;
 
@@ -18,6 +18,8 @@ struct Params {
   key1: u32,
   padding: u32,
   mirrors: u32, // 1: half of the images are mirrored
+  held_first: u32,
+  held: u32,
 }
 
 @group(0) @binding(0) var<storage, read> levels: array<u32>;
@@ -34,8 +36,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (image >= params.images) {
     return;
   }
-  let padding = params.padding;
   let at = params.first + image;
+  // Images before the first that is held wrap to numbers above all.
+  let place = order[at] - params.held_first;
+  if (place >= params.held) {
+    return;
+  }
+  let padding = params.padding;
   let words = threefry2x32(vec2u(params.key0, params.key1), vec2u(at, 0u));
   let places = 2u * padding + 1u;
   let mirrored = (params.mirrors == 1u) & ((words.y >> 31u) == 1u);
@@ -51,7 +58,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     targets[image] = labels[order[at]];
   }
   for (var c = 0u; c < CHANNELS; c++) {
-    let byte = (order[at] * CHANNELS + c) * PIXELS + pixel;
+    let byte = (place * CHANNELS + c) * PIXELS + pixel;
     let level = (levels[byte / 4u] >> (8u * (byte % 4u))) & 0xffu;
     let colour = colours[c];
     output[(image * CHANNELS + c) * PIXELS + id.x % PIXELS] = (select(0.0, f32(level), inside) / 255.0 - colour.x) / colour.y;

@@ -6,13 +6,14 @@
 // Host promises: as conv_tile; weight [out, in, 3, 3] is in theta; sums hold all parts of n's place, made by an earlier dispatch.
 import package::common::activation::activation_pair;
 import package::common::conv_adjoint::{adjoint_of, sums};
+import package::common::conv_lanes::{swap_x, swap_y, swap_diagonal};
 import package::common::conv_norm::{CHANNELS, NormPlace, norm_of, affine_of, theta, moments};
 import package::common::conv_tile::{
   HEIGHT, WIDTH, TILE_Y, TILE_X, OUT, LINES, TILE, SPAN, HALO, PIXELS, BLOCKS, WORKGROUP, SUMS, Sums, Halo, place_of, block_of, has_pixel,
   pixel_at, add_products, output,
 };
 
-enable subgroups;
+@if(subgroups) enable subgroups;
 
 const RESIDUAL = true;
 const ACTIVATED = false;
@@ -53,7 +54,7 @@ var<workgroup> next_norm: array<vec4f, PER_IMAGE_OUT * CHANNELS>;
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) local: u32,
-  @builtin(subgroup_invocation_id) subgroup_lane: u32,
+  @if(subgroups) @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
   let images = params.images;
   let bands = params.bands;
@@ -71,7 +72,9 @@ fn main(
     next_norm[i] = norm_of(NORM_OUT, MEMBERS_OUT, after, min(4u * group.x + i / CHANNELS, images - 1u), i % CHANNELS);
   }
   workgroupBarrier();
-  let place = place_of(group, local, subgroup_lane, images);
+  @if(subgroups) let lane = subgroup_lane & 3u;
+  @else let lane = local & 3u;
+  let place = place_of(group, local, lane, images);
   let own_linear = select(0u, place.lane * CHANNELS, PER_IMAGE > 1u);
   let own_next = select(0u, place.lane * CHANNELS, PER_IMAGE_OUT > 1u);
   var first_sum = array<vec4f, OUT>();
@@ -153,7 +156,7 @@ fn main(
   for (var g = 0u; g < OUT; g++) {
     let channel = place.first_channel + 4u * g;
     if (NORM_OUT == 1u) {
-      store_sums(part, channel + place.lane, quad_total(first_sum[g]), quad_total(second_sum[g]), true);
+      store_sums(part, channel + place.lane, quad_total(first_sum[g], local), quad_total(second_sum[g], local), true);
     } else if (NORM_OUT == 2u) {
       //@unroll
       for (var s = 0u; s < 4u; s++) {
@@ -164,8 +167,8 @@ fn main(
 }
 
 // Over the quad's images, of the channel that is this lane's.
-fn quad_total(slots: vec4f) -> f32 {
-  return (slots.x + quadSwapX(slots.y)) + (quadSwapY(slots.z) + quadSwapDiagonal(slots.w));
+fn quad_total(slots: vec4f, local: u32) -> f32 {
+  return (slots.x + swap_x(slots.y, local)) + (swap_y(slots.z, local) + swap_diagonal(slots.w, local));
 }
 
 fn store_sums(part: u32, channel: u32, first: f32, second: f32, stores: bool) {

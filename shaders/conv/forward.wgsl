@@ -3,14 +3,14 @@
 // Tiles, lines and bands: common/conv_tile. Normalisations: common/conv_norm, NORM_IN that of the input and NORM_OUT that of y.
 // Host promises: as conv_tile; weight [out, in, 3, 3] and bias are in theta; without `present` images nothing is written.
 import package::common::activation::activation;
+import package::common::conv_lanes::{slots_at, theta_slots};
 import package::common::conv_norm::{CHANNELS, NormPlace, norm_of, affine_of, theta, moments};
 import package::common::conv_tile::{
   HEIGHT, WIDTH, TILE_Y, TILE_X, OUT, LINES, TILE, SPAN, HALO, PIXELS, BLOCKS, WORKGROUP, SUMS, Sums, Halo, LineMoments, place_of, block_of, has_pixel,
-  pixel_at, weight_channel, add_products, finish_block, finish_line, output,
+  pixel_at, add_products, finish_block, finish_line, output,
 };
-import package::common::quad::quad_slots_of;
 
-enable subgroups;
+@if(subgroups) enable subgroups;
 
 const RESIDUAL = true;
 const KEEP_STATE = true;
@@ -45,7 +45,7 @@ var<workgroup> affine: array<vec2f, PER_IMAGE * CHANNELS>;
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) local: u32,
-  @builtin(subgroup_invocation_id) subgroup_lane: u32,
+  @if(subgroups) @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
   let images = params.images;
   // Copied here: in a loop each read of a uniform costs 30 instructions of bounds checks (SwiftShader, 2026-11).
@@ -59,7 +59,9 @@ fn main(
     affine[i] = affine_of(norm_of(NORM_IN, MEMBERS_IN, norm, min(4u * group.x + i / CHANNELS, images - 1u), i % CHANNELS));
   }
   workgroupBarrier();
-  let place = place_of(group, local, subgroup_lane, images);
+  @if(subgroups) let lane = subgroup_lane & 3u;
+  @else let lane = local & 3u;
+  let place = place_of(group, local, lane, images);
   let own_affine = select(0u, place.lane * CHANNELS, PER_IMAGE > 1u);
   var line = LineMoments();
   for (var first = 0u; first < BLOCKS; first += bands) {
@@ -68,7 +70,7 @@ fn main(
     var sum = Sums();
     //@unroll
     for (var g = 0u; g < OUT; g++) {
-      let bias = quad_slots_of(theta[params.bias_at + weight_channel(place, g)]);
+      let bias = theta_slots(slots_at(place.first_channel + 4u * g, place.lane, params.bias_at, 1u), 0u);
       //@unroll
       for (var p = 0u; p < TILE; p++) {
         sum[g * TILE + p] = bias;

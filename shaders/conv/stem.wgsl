@@ -2,14 +2,14 @@
 //   images: [images, CHANNELS_IN, IN_HEIGHT, IN_WIDTH]   y: [images, CHANNELS, HEIGHT, WIDTH]   weight: [out, in, KERNEL, KERNEL]
 // Tiles, lines and bands: common/conv_tile. Each tap loads its pixels anew: tiles share few of them where the stride is large.
 // Host promises: as conv_tile; weight is in theta.
+import package::common::conv_lanes::{slots_at, theta_slots};
 import package::common::conv_norm::{CHANNELS, theta, moments};
 import package::common::conv_tile::{
-  HEIGHT, WIDTH, TILE_X, OUT, LINES, TILE, BLOCKS, WORKGROUP, SUMS, Sums, LineMoments, place_of, block_of, weight_channel, finish_block, finish_line,
+  HEIGHT, WIDTH, TILE_X, OUT, LINES, TILE, BLOCKS, WORKGROUP, SUMS, Sums, LineMoments, place_of, block_of, finish_block, finish_line,
   output,
 };
-import package::common::quad::quad_slots_of;
 
-enable subgroups;
+@if(subgroups) enable subgroups;
 
 const CHANNELS_IN = 3u;
 const IN_HEIGHT = 32u;
@@ -35,12 +35,14 @@ struct Params {
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) local: u32,
-  @builtin(subgroup_invocation_id) subgroup_lane: u32,
+  @if(subgroups) @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
   let images = params.images;
   let bands = params.bands;
   let weight_at = params.weight_at;
-  let place = place_of(group, local, subgroup_lane, images);
+  @if(subgroups) let lane = subgroup_lane & 3u;
+  @else let lane = local & 3u;
+  let place = place_of(group, local, lane, images);
   let image = min(place.image, images - 1u) * CHANNELS_IN * IN_PIXELS;
   var line = LineMoments();
   for (var first = 0u; first < BLOCKS; first += bands) {
@@ -65,7 +67,7 @@ fn main(
       }
       //@unroll
       for (var g = 0u; g < OUT; g++) {
-        let w = quad_slots_of(theta[weight_at + weight_channel(place, g) * TAPS + tap]);
+        let w = theta_slots(slots_at(place.first_channel + 4u * g, place.lane, weight_at, TAPS), tap);
         //@unroll
         for (var p = 0u; p < TILE; p++) {
           sum[g * TILE + p] += w * x[p];

@@ -4,9 +4,10 @@
 // An invocation has a channel of an image, a quad the same channel of four images. One band has all, the others nothing.
 // Host promises: grid (⌈images/4⌉, ⌈CHANNELS / LINES⌉).
 import package::common::conv_adjoint::sums;
+import package::common::conv_lanes::{swap_x, swap_y};
 import package::common::conv_norm::{CHANNELS, NormPlace, norm_of, theta, moments};
 
-enable subgroups;
+@if(subgroups) enable subgroups;
 
 const NORM = 1u;
 const MEMBERS = 1u;
@@ -42,9 +43,10 @@ struct Params {
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) local: u32,
-  @builtin(subgroup_invocation_id) subgroup_lane: u32,
+  @if(subgroups) @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
-  let lane = subgroup_lane & 3u;
+  @if(subgroups) let lane = subgroup_lane & 3u;
+  @else let lane = local & 3u;
   let images = params.images;
   let image = 4u * group.x + lane;
   let channel = group.y * LINES + local / 4u;
@@ -80,8 +82,8 @@ fn main(
     }
   }
   if (NORM == 1u) {
-    let pair = total + quadSwapX(total);
-    total = pair + quadSwapY(pair);
+    let pair = total + vec2f(swap_x(total.x, local), swap_x(total.y, local));
+    total = pair + vec2f(swap_y(pair.x, local), swap_y(pair.y, local));
   }
   if (NORM != 0u) {
     let stores = select(present, (lane == 0u) & (channel < CHANNELS), NORM == 1u);

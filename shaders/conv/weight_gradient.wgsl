@@ -5,10 +5,11 @@
 // slot s of lane l is channel l ^ s. Images are summed in increasing order; `groups` shares of them make partial gradients.
 // Host promises: grid (⌈⌈CHANNELS/4⌉ · GROUPS / LINES⌉, layers, groups); partials of groups are `partial_step` apart.
 import package::common::activation::activation;
+import package::common::conv_lanes::slots_at;
 import package::common::conv_norm::{CHANNELS, NormPlace, norm_of, affine_of, theta, moments};
-import package::common::quad::quad_slots_of;
+@if(subgroups) import package::common::quad::quad_slots_of;
 
-enable subgroups;
+@if(subgroups) enable subgroups;
 
 const ACTIVATED = true;
 const NORM = 1u;
@@ -63,14 +64,23 @@ fn load_row(plane: u32, row: u32, left: u32, affine: vec2f) -> Row {
   return x;
 }
 
+@if(subgroups) fn g_slots(at: vec4u, column: u32) -> vec4f {
+  return quad_slots_of(select(0.0, g[at.x + min(column, WIDTH - 1u)], column < WIDTH));
+}
+@else fn g_slots(at: vec4u, column: u32) -> vec4f {
+  let i = min(column, WIDTH - 1u);
+  return select(vec4f(), vec4f(g[at.x + i], g[at.y + i], g[at.z + i], g[at.w + i]), column < WIDTH);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) grid: vec3u,
   @builtin(local_invocation_index) local: u32,
-  @builtin(subgroup_invocation_id) subgroup_lane: u32,
+  @if(subgroups) @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
-  let lane = subgroup_lane & 3u;
+  @if(subgroups) let lane = subgroup_lane & 3u;
+  @else let lane = local & 3u;
   let images = params.images;
   let layer = group.y;
   let line = group.x * LINES + local / 4u;
@@ -99,14 +109,12 @@ fn main(
         let below = load_row(x_plane, row + 1u, left, affine);
         //@unroll
         for (var o = 0u; o < OUT; o++) {
-          let out_channel = first_out + 4u * o + lane;
-          let g_at = map + min(out_channel, CHANNELS - 1u) * PIXELS + row * WIDTH;
+          let g_at = slots_at(first_out + 4u * o, lane, map + row * WIDTH, PIXELS);
           //@unroll
           for (var p = 0u; p < TILE_X; p++) {
             let column = left + p;
-            let value = select(0.0, g[g_at + min(column, WIDTH - 1u)], column < WIDTH);
-            bias[o] += value;
-            let slots = quad_slots_of(value);
+            let slots = g_slots(g_at, column);
+            bias[o] += slots.x;
             //@unroll
             for (var t = 0u; t < 3u; t++) {
               sum[o * 9u + t] += slots * above[p + t];

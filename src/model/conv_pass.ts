@@ -4,7 +4,7 @@ import { ConfigError } from "../config/errors.ts";
 import type { Tensor } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { Params, Range, Recorder } from "../gpu/recorder.ts";
-import { type ConvPlan, epsilonOf, normConstants, planConv } from "../plan/conv.ts";
+import { type ConvLayout, type ConvPlan, epsilonOf, normConstants, planConv } from "../plan/conv.ts";
 import type { DeviceProfile } from "../plan/device_profile.ts";
 import { lossGrid, vectorGrid } from "../plan/grids.ts";
 import type { KernelName } from "../plan/kernel_name.ts";
@@ -43,10 +43,19 @@ export class ConvPass {
     for (const name of ["unused", "unusedOutput"]) this.#tensors[name] = stack.gpu.tensor(name, 16);
   }
 
-  /** Plans (for the device, unless another `profile` is given), compiles and allocates. Without `training` no state is kept for a backward pass. */
+  /**
+   * Plans (for the device, unless another `profile` is given), compiles and allocates. Without `training` no state is kept for a backward
+   * pass. `layout` and `segmentLayers` take the place of the plan's own choices.
+   */
   static async create(
     stack: ConvStack,
-    options: { readonly images: number; readonly training: boolean; readonly profile?: DeviceProfile },
+    options: {
+      readonly images: number;
+      readonly training: boolean;
+      readonly profile?: DeviceProfile;
+      readonly layout?: ConvLayout;
+      readonly segmentLayers?: number;
+    },
   ): Promise<ConvPass> {
     const { gpu, shape } = stack;
     const plan = planConv(shape, options.profile ?? gpu.profile, options);
@@ -71,8 +80,13 @@ export class ConvPass {
       loss: ["loss/loss", { LOSS: LOSSES.indexOf("cross-entropy") }],
       sum: ["metric/sum", {}],
     };
-    if (shape.depth > 1)
-      wanted.first = ["conv/forward", { ...ahead, ...normIn(layer), RESIDUAL: true, KEEP_STATE: true }];
+    const deeper = shape.depth > 1 && !plan.fused;
+    if (plan.fused)
+      wanted.fused = [
+        "conv/fused_forward",
+        { ...plan.fused.constants, ...norm(layer), KEEP: options.training, ACTIVATION: sigma },
+      ];
+    if (deeper) wanted.first = ["conv/forward", { ...ahead, ...normIn(layer), RESIDUAL: true, KEEP_STATE: true }];
     if (options.training) {
       const back = { ...layerConstants, ...normIn(layer) };
       const gradient = { ...map, TILE_X: TILE_X!, OUT: OUT!, LINES: LINES!, ...norm(layer) };
@@ -89,7 +103,9 @@ export class ConvPass {
         stemWeights: ["conv/stem_gradient", { ...map, ...stemConstants, ...norm(stem) }],
         update: ["flow/update", { OPTIMISER: 1, TIED: false, LAYER4: 1, HALF4: 1 }],
       });
-      if (shape.depth > 1)
+      if (plan.fused)
+        wanted.fusedBack = ["conv/fused_backward", { ...plan.fused.constants, ...norm(layer), ACTIVATION: sigma }];
+      if (deeper)
         wanted.firstBack = ["conv/backward", { ...back, ...normOut(layer), RESIDUAL: true, ACTIVATED: false }];
       if (layer.kind !== 0 || stem.kind !== 0) wanted.norms = ["conv/norm_gradient", { CHANNELS: CHANNELS! }];
       if (layer.kind === 1 || stem.kind === 1) wanted.running = ["conv/running", { CHANNELS: CHANNELS! }];
@@ -161,7 +177,7 @@ export class ConvPass {
       { images: this.#count, bands: plan.bands, weight_at: offsets.stem, parts_to: this.#partsOf(0) },
       this.#tileGrid,
     );
-    for (let k = 0; k < depth; k++) {
+    for (let k = 0; k < (plan.fused ? 1 : depth); k++) {
       this.#dispatch(
         recorder,
         k === 0 ? "enter" : "first",
@@ -205,6 +221,11 @@ export class ConvPass {
         },
         this.#tileGrid,
       );
+    }
+    if (plan.fused) {
+      const { forwardLayers } = plan.fused;
+      for (let first = 1; first < depth; first += forwardLayers)
+        this.#fusedForward(recorder, first, Math.min(depth, first + forwardLayers));
     }
     this.#dispatch(
       recorder,
@@ -280,6 +301,14 @@ export class ConvPass {
     );
     for (let k = depth - 1; k >= 0; k--) {
       const slot = k % plan.segmentLayers;
+      if (plan.fused && k > 0) {
+        // A segment down to the first of its layers, or to the layer behind the first of all.
+        const first = Math.max(1, k - slot);
+        this.#fusedBackward(recorder, first, k + 1);
+        k = first;
+        if (first % plan.segmentLayers === 0) this.#weightGradients(recorder, first);
+        continue;
+      }
       const tail = { images, next_factor: 1 };
       this.#dispatch(
         recorder,
@@ -355,6 +384,7 @@ export class ConvPass {
         partials: this.gradients,
         initial: stack.initial,
         norm_scale: this.#tensor("unused"),
+        replicas: this.#tensor("unused"),
         change: stack.change,
         weights: stack.theta,
         moment1: stack.momentum,
@@ -363,6 +393,7 @@ export class ConvPass {
       {
         count4: Math.ceil(plan.numbers / 4),
         groups: 1,
+        first_replica: 0,
         scale_w: 1,
         scale_v: 1,
         factor: 1,
@@ -405,6 +436,71 @@ export class ConvPass {
 
   destroy(): void {
     this.stack.gpu.release(...Object.values(this.#tensors));
+  }
+
+  /** What the fused kernels ask of layers first … end − 1. */
+  #fusedParams(first: number, end: number) {
+    const { plan } = this;
+    const { offsets, shape } = plan;
+    return {
+      first_layer: first,
+      end_layer: end,
+      layer_step: plan.stateFloats,
+      bands: plan.bands,
+      weight1_at: offsets.conv1,
+      scale1_at: offsets.scale1,
+      shift1_at: offsets.shift1,
+      weight2_at: offsets.conv2,
+      scale2_at: offsets.scale2,
+      shift2_at: offsets.shift2,
+      parts_at: this.#partsOf(1),
+      parts_step: plan.placeParts,
+      outer: shape.depth ** -shape.beta,
+      epsilon: epsilonOf(shape.normalisation),
+    };
+  }
+
+  #fusedForward(recorder: Recorder, first: number, end: number): void {
+    const { plan, stack } = this;
+    const { offsets } = plan;
+    const layers = end - first;
+    // Two layers in turn, unless all are kept.
+    const kept = this.#tensor("first").bytes > 4 * plan.stateFloats;
+    const around = (name: string) => (kept ? this.#layer(name, first - 1, layers + 1) : this.#tensor(name));
+    this.#dispatch(
+      recorder,
+      "fused",
+      {
+        theta: stack.theta,
+        moments: this.#tensor("moments"),
+        first: kept ? this.#layer("first", first, layers) : this.#tensor("first"),
+        second: around("second"),
+        states: around("states"),
+      },
+      { ...this.#fusedParams(first, end), bias1_at: offsets.bias1, bias2_at: offsets.bias2 },
+      this.#count,
+    );
+  }
+
+  #fusedBackward(recorder: Recorder, first: number, end: number): void {
+    const { plan, stack } = this;
+    const layers = end - first;
+    this.#dispatch(
+      recorder,
+      "fusedBack",
+      {
+        theta: stack.theta,
+        moments: this.#tensor("moments"),
+        sums: this.#tensor("sums"),
+        first: this.#layer("first", first, layers),
+        second: this.#layer("second", first - 1, layers + 1),
+        grad_first: this.#layer("gradFirst", first % plan.segmentLayers, layers),
+        grad_second: this.#layer("gradSecond", first % plan.segmentLayers, layers),
+        adjoint: this.#tensor("adjoint"),
+      },
+      this.#fusedParams(first, end),
+      this.#count,
+    );
   }
 
   /** Gradients of the convolutions of layers `first` … that `gradFirst` and `gradSecond` hold. */

@@ -2,6 +2,7 @@ import { ConfigError } from "../config/errors.ts";
 import type { Gpu, Tensor } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import type { Recorder } from "../gpu/recorder.ts";
+import { imagesPerBuffer } from "../plan/conv.ts";
 import type { ConvPass } from "./conv_pass.ts";
 import { RandomStream } from "./random.ts";
 
@@ -16,6 +17,8 @@ export interface ImageSetOptions {
   /** One a channel, of pixels in 0..1. */
   readonly mean: readonly number[];
   readonly deviation: readonly number[];
+  /** Most images in a buffer; else as many as the device can bind. */
+  readonly imagesPerBuffer?: number;
 }
 
 /** How the images of an epoch are changed at random: zeros around an image before a crop of its own size, and mirroring of one half. */
@@ -37,13 +40,24 @@ export function cropOf(crops: RandomStream, i: number, { cropPadding, flip }: Au
   };
 }
 
-/** Labelled images that stay on the device as bytes; batches of them go into a pass cropped, mirrored and normalised. */
+/** Images `first` … of a set that lie in one buffer. */
+interface Part {
+  readonly levels: Tensor;
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * Labelled images that stay on the device as bytes, in as many buffers as it takes; batches of them go into a pass cropped, mirrored and
+ * normalised.
+ */
 export class ImageSet {
   readonly count: number;
   readonly #gpu: Gpu;
   readonly #kernel: Kernel;
   readonly #pixels: number;
-  readonly #tensors: Readonly<Record<"levels" | "labels" | "order" | "colours", Tensor>>;
+  readonly #tensors: Readonly<Record<"labels" | "order" | "colours", Tensor>>;
+  readonly #parts: readonly Part[];
   #crops = new RandomStream(0, "crops of epoch 0");
   #augmentation: Augmentation = { cropPadding: 0, flip: false };
 
@@ -53,11 +67,17 @@ export class ImageSet {
     this.#kernel = kernel;
     this.#pixels = height * width;
     this.count = labels.length;
-    const words = new Uint32Array(Math.ceil(levels.length / 4));
-    new Uint8Array(words.buffer).set(levels);
+    const bytes = channels * this.#pixels;
+    const most = options.imagesPerBuffer ?? imagesPerBuffer(gpu.profile, bytes);
+    this.#parts = Array.from({ length: Math.ceil(this.count / most) }, (_, i) => {
+      const first = i * most;
+      const count = Math.min(most, this.count - first);
+      const words = new Uint32Array(Math.ceil((count * bytes) / 4));
+      new Uint8Array(words.buffer).set(levels.subarray(first * bytes, (first + count) * bytes));
+      return { levels: gpu.upload(`images from ${first}`, words), first, count };
+    });
     const colours = Float32Array.from({ length: 2 * channels }, (_, i) => (i % 2 ? deviation : mean)[i >> 1]!);
     this.#tensors = {
-      levels: gpu.upload("images", words),
       labels: gpu.upload("labels", Uint32Array.from(labels)),
       order: gpu.upload(
         "order of the images",
@@ -90,28 +110,31 @@ export class ImageSet {
     this.#augmentation = augmentation;
   }
 
-  /** Records that images first … first + count − 1 of the epoch become the batch of a pass. */
+  /** Records that images first … first + count − 1 of the epoch become the batch of a pass: a dispatch for each buffer of images. */
   encodeBatch(recorder: Recorder, pass: ConvPass, first: number, count: number): void {
     if (!(first >= 0 && count >= 1 && first + count <= this.count))
       throw new ConfigError("first", `must be in 0..${this.count - count}, for ${count} images`, first);
     pass.setCount(count);
     const { key } = this.#crops;
-    recorder.dispatch(
-      this.#kernel,
-      { ...this.#tensors, output: pass.pixels, targets: pass.targets },
-      {
-        images: count,
-        first,
-        key0: key[0],
-        key1: key[1],
-        padding: this.#augmentation.cropPadding,
-        mirrors: this.#augmentation.flip ? 1 : 0,
-      },
-      [Math.ceil((count * this.#pixels) / INVOCATIONS)],
-    );
+    for (const part of this.#parts)
+      recorder.dispatch(
+        this.#kernel,
+        { ...this.#tensors, levels: part.levels, output: pass.pixels, targets: pass.targets },
+        {
+          images: count,
+          first,
+          key0: key[0],
+          key1: key[1],
+          padding: this.#augmentation.cropPadding,
+          mirrors: this.#augmentation.flip ? 1 : 0,
+          held_first: part.first,
+          held: part.count,
+        },
+        [Math.ceil((count * this.#pixels) / INVOCATIONS)],
+      );
   }
 
   destroy(): void {
-    this.#gpu.release(...Object.values(this.#tensors));
+    this.#gpu.release(...Object.values(this.#tensors), ...this.#parts.map(({ levels }) => levels));
   }
 }

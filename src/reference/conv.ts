@@ -131,6 +131,67 @@ function normalised(
   return { y: normForward(normalisation, size, x, { scale, shift }, used), used };
 }
 
+/** Residual layer k (0-based) of n images: h_{k+1} from h_k, and what is made on the way. */
+export function convLayerForward(
+  shape: ConvShape,
+  weights: ConvWeights,
+  k: number,
+  h: Float64Array,
+  n: number,
+  running?: RunningMoments,
+): { state: Float64Array; record: ConvLayerRecord } {
+  const size = normSize(shape, n);
+  const conv = layerConvolution(shape);
+  const scale = shape.depth ** -shape.beta;
+  const of = (name: ConvParameter) => layerOf(weights[name], shape, k);
+  const given = (norm: ConvNorm) => running && momentsOfLayer(running[norm], shape, k);
+  const first = convolutionForward(conv, h, of("conv1"), of("bias1"), n);
+  const norm1 = normalised(shape.normalisation, size, first, of("scale1"), of("shift1"), given("norm1"));
+  const active = norm1.y.map((t) => activation(shape.activation, t));
+  const second = convolutionForward(conv, active, of("conv2"), of("bias2"), n);
+  const norm2 = normalised(shape.normalisation, size, second, of("scale2"), of("shift2"), given("norm2"));
+  const record = { first, normal: norm1.y, active, second, moments1: norm1.used, moments2: norm2.used };
+  return { state: h.map((value, i) => value + scale * norm2.y[i]), record };
+}
+
+/**
+ * The same layer backwards, from ∂loss/∂h_{k+1}: gradients of its weights go into `gradients`.
+ * @returns ∂loss/∂h_k, and ∂loss/∂ what the two convolutions gave
+ */
+export function convLayerBackward(
+  shape: ConvShape,
+  weights: ConvWeights,
+  k: number,
+  h: Float64Array,
+  { first, normal, active, second, moments1, moments2 }: ConvLayerRecord,
+  adjoint: Float64Array,
+  n: number,
+  gradients: ConvWeights,
+): { adjoint: Float64Array; gradFirst: Float64Array; gradSecond: Float64Array } {
+  const size = normSize(shape, n);
+  const conv = layerConvolution(shape);
+  const scale = shape.depth ** -shape.beta;
+  const of = (name: ConvParameter) => layerOf(weights[name], shape, k);
+  const into = (name: ConvParameter) => layerOf(gradients[name], shape, k);
+  const gradBranch = adjoint.map((value) => scale * value);
+  const gradSecond = normalisedBackward(shape.normalisation, size, second, of("scale2"), moments2, gradBranch, {
+    scale: into("scale2"),
+    shift: into("shift2"),
+  });
+  into("conv2").set(convolutionWeightGradient(conv, active, gradSecond, n));
+  into("bias2").set(convolutionBiasGradient(conv, gradSecond, n));
+  const gradActive = convolutionDataGradient(conv, gradSecond, of("conv2"), n);
+  const gradNormal = gradActive.map((value, i) => value * activationDerivative(shape.activation, normal[i]));
+  const gradFirst = normalisedBackward(shape.normalisation, size, first, of("scale1"), moments1, gradNormal, {
+    scale: into("scale1"),
+    shift: into("shift1"),
+  });
+  into("conv1").set(convolutionWeightGradient(conv, h, gradFirst, n));
+  into("bias1").set(convolutionBiasGradient(conv, gradFirst, n));
+  const back = convolutionDataGradient(conv, gradFirst, of("conv1"), n);
+  return { adjoint: adjoint.map((value, i) => value + back[i]), gradFirst, gradSecond };
+}
+
 /**
  * Forward pass of n images. Batch normalisation takes the moments of the batch (training), or those in `running` (evaluation).
  * @param images [n, channelsIn, height, width]
@@ -153,8 +214,6 @@ export function convForward(
     );
   expectLength("images", images, n * channelsIn * height * width);
   const size = normSize(shape, n);
-  const conv = layerConvolution(shape);
-  const scale = depth ** -shape.beta;
 
   const stem = convolutionForward(stemConvolution(shape), images, weights.stem, undefined, n);
   const { stemScale, stemShift } = weights;
@@ -166,19 +225,12 @@ export function convForward(
     stemShift,
     running?.stem,
   );
-  const states = [stemNormal.map((t) => activation("relu", t))];
+  const states: Float64Array[] = [stemNormal.map((t) => activation("relu", t))];
   const layers: ConvLayerRecord[] = [];
   for (let k = 0; k < depth; k++) {
-    const of = (name: ConvParameter) => layerOf(weights[name], shape, k);
-    const given = (norm: ConvNorm) => running && momentsOfLayer(running[norm], shape, k);
-    const h = states[k];
-    const first = convolutionForward(conv, h, of("conv1"), of("bias1"), n);
-    const norm1 = normalised(shape.normalisation, size, first, of("scale1"), of("shift1"), given("norm1"));
-    const active = norm1.y.map((t) => activation(shape.activation, t));
-    const second = convolutionForward(conv, active, of("conv2"), of("bias2"), n);
-    const norm2 = normalised(shape.normalisation, size, second, of("scale2"), of("shift2"), given("norm2"));
-    layers.push({ first, normal: norm1.y, active, second, moments1: norm1.used, moments2: norm2.used });
-    states.push(h.map((value, i) => value + scale * norm2.y[i]));
+    const { state, record } = convLayerForward(shape, weights, k, states[k], n, running);
+    layers.push(record);
+    states.push(state);
   }
   const pooled = averagePool(pooling(shape, n), states[depth]);
   const { features } = convSizes(shape);
@@ -229,32 +281,19 @@ export function convGradients(shape: ConvShape, weights: ConvWeights, data: Conv
     }
 
   const size = normSize(shape, n);
-  const conv = layerConvolution(shape);
-  const scale = depth ** -shape.beta;
   const adjoints: Float64Array[] = new Array(depth + 1);
   adjoints[depth] = averagePoolGradient(pooling(shape, n), gradPooled);
-  for (let k = depth - 1; k >= 0; k--) {
-    const of = (name: ConvParameter) => layerOf(weights[name], shape, k);
-    const into = (name: ConvParameter) => layerOf(gradients[name], shape, k);
-    const { first, normal, active, second, moments1, moments2 } = forward.layers[k];
-    const gradBranch = adjoints[k + 1].map((value) => scale * value);
-    const gradSecond = normalisedBackward(shape.normalisation, size, second, of("scale2"), moments2, gradBranch, {
-      scale: into("scale2"),
-      shift: into("shift2"),
-    });
-    into("conv2").set(convolutionWeightGradient(conv, active, gradSecond, n));
-    into("bias2").set(convolutionBiasGradient(conv, gradSecond, n));
-    const gradActive = convolutionDataGradient(conv, gradSecond, of("conv2"), n);
-    const gradNormal = gradActive.map((value, i) => value * activationDerivative(shape.activation, normal[i]));
-    const gradFirst = normalisedBackward(shape.normalisation, size, first, of("scale1"), moments1, gradNormal, {
-      scale: into("scale1"),
-      shift: into("shift1"),
-    });
-    into("conv1").set(convolutionWeightGradient(conv, forward.states[k], gradFirst, n));
-    into("bias1").set(convolutionBiasGradient(conv, gradFirst, n));
-    const back = convolutionDataGradient(conv, gradFirst, of("conv1"), n);
-    adjoints[k] = adjoints[k + 1].map((value, i) => value + back[i]);
-  }
+  for (let k = depth - 1; k >= 0; k--)
+    adjoints[k] = convLayerBackward(
+      shape,
+      weights,
+      k,
+      forward.states[k],
+      forward.layers[k],
+      adjoints[k + 1],
+      n,
+      gradients,
+    ).adjoint;
 
   const gradNormal = adjoints[0].map((value, i) => value * activationDerivative("relu", forward.stemNormal[i]));
   const gradStem = normalisedBackward(

@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CONV_PARAMETERS, type ConvParameter, type ConvShape, convParameterShapes } from "../../src/config/conv.ts";
 import { DataError } from "../../src/config/errors.ts";
 import { scheduleFactor } from "../../src/config/flow.ts";
+import { IMAGE_DATASETS } from "../../src/data/image_datasets.ts";
 import { type CifarConfig, cifar } from "../../src/experiment/cifar/cifar.ts";
 import { accuracyRows } from "../../src/experiment/cifar/claims.ts";
 import { type Collected, smoothnessOf } from "../../src/experiment/cifar/training.ts";
@@ -13,6 +14,7 @@ import { type Checkpoint, decodeSafetensors, encodeSafetensors } from "../../src
 import { restoreConv } from "../../src/flow/conv_checkpoint.ts";
 import { initialConvWeights } from "../../src/model/conv_initialisation.ts";
 import { ConvStack } from "../../src/model/conv_stack.ts";
+import { RandomStream } from "../../src/model/random.ts";
 import { DEFAULT_PROFILE, SOFTWARE_PROFILE } from "../../src/plan/device_profile.ts";
 import { type ConvWeights, convForward, emptyConvWeights, initialRunning } from "../../src/reference/conv.ts";
 import { relativeError } from "../support/compare.ts";
@@ -310,7 +312,56 @@ describe("data, plan and schema", () => {
     }
   });
 
-  test("every preset is valid and plans within the smallest device that has subgroups", () => {
+  /** Files of published size: random images in the first records, zeros, which take no room on a disk, in the others. */
+  function writeFiles(folder: string, dataset: "mnist" | "cifar-100"): void {
+    const draw = new RandomStream(1, dataset);
+    const random = (length: number, below: number) =>
+      Uint8Array.from({ length }, (_, i) => Math.floor(below * draw.uniform(i)));
+    const write = (name: string, head: readonly number[], body: Uint8Array, bytes: number) => {
+      const path = join(folder, name);
+      writeFileSync(path, Uint8Array.from([...head, ...body]));
+      truncateSync(path, head.length + bytes);
+    };
+    const { files } = IMAGE_DATASETS[dataset];
+    for (const { names, count } of [files.train, files.test]) {
+      const sizes = [count, 28, 28].map((size) => [0, 0, size >> 8, size & 255]);
+      if (dataset === "mnist") {
+        write(names[0]!, [0, 0, 8, 3, ...sizes.flat()], random(26 * 784, 256), count * 784);
+        write(names[1]!, [0, 0, 8, 1, ...sizes[0]!], random(26, 10), count);
+      } else {
+        const records = Array.from({ length: 26 }, (_, i) => [i % 20, (7 * i) % 100, ...random(3072, 256)]);
+        write(names[0]!, [], Uint8Array.from(records.flat()), count * 3074);
+      }
+    }
+  }
+
+  test.each([
+    ["mnist", "none", 1, 28, 10],
+    ["cifar-100", "batch", 3, 32, 100],
+  ] as const)(
+    "%s trains from its files, %s in the layers",
+    async (dataset, normalisation, channelsIn, side, classes) => {
+      const folder = mkdtempSync(join(tmpdir(), "images-"));
+      try {
+        writeFiles(folder, dataset);
+        const config: CifarConfig = { ...one, dataset, normalisation, data: folder, trainImages: 8, epochs: 1 };
+        const { store, checkpoint } = memoryStore();
+        const { result } = await run(config, { cells: store });
+        expect(result.status).toBe("done");
+        const [, last] = rowsOf(result, "epochs");
+        expect(Math.abs((last!.train_loss as number) - Math.log(classes))).toBeLessThan(1);
+        const { tensors, metadata } = checkpoint("gelu-tied-seed3-trained")!;
+        const shape = JSON.parse(metadata.shape!) as ConvShape;
+        expect([shape.channelsIn, shape.height, shape.width, shape.classes]).toEqual([channelsIn, side, side, classes]);
+        expect(tensors["example.images"]!.shape).toEqual([4, channelsIn, side, side]);
+        expect(result.notes[0]).toContain(IMAGE_DATASETS[dataset].title);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
+
+  test("every preset is valid and plans within the smallest device", () => {
     expect(Object.keys(cifar.presets)).toEqual(["paper", "gpu-hour", "reduced", "smoke"]);
     for (const preset of Object.values(cifar.presets)) {
       expect(cifar.schema.safeParse(preset).success).toBe(true);

@@ -8,6 +8,7 @@ import {
   type Normalisation,
 } from "../../src/config/conv.ts";
 import { scheduleFactor } from "../../src/config/flow.ts";
+import type { Gpu } from "../../src/gpu/device.ts";
 import { ConvPass } from "../../src/model/conv_pass.ts";
 import { ConvStack } from "../../src/model/conv_stack.ts";
 import {
@@ -18,12 +19,13 @@ import {
   type RunningMoments,
 } from "../../src/reference/conv.ts";
 import { relativeError } from "../support/compare.ts";
-import { convOnDevice } from "../support/conv_device.ts";
+import { type ConvOptions, convOnDevice } from "../support/conv_device.ts";
 import { convFixture, convWeightsOf, randomConvProblem, runningOf } from "../support/conv_fixture.ts";
 import { openTestDevice } from "../support/device.ts";
 import { EPSILON } from "../support/kernel.ts";
 
 const gpu = await openTestDevice();
+const plain = await openTestDevice({ withoutSubgroups: true });
 
 /** A tensor's largest error against its largest number; of a bias before a batch normalisation, whose gradient is 0, against its convolution's. */
 function errors(actual: Readonly<Record<string, ArrayLike<number>>>, expected: ConvWeights): [ConvParameter, number][] {
@@ -57,12 +59,17 @@ function expectClose(actual: Parameters<typeof errors>[0], expected: ConvWeights
   for (const [name, error] of errors(actual, expected)) expect(error, name).toBeLessThan(tolerance);
 }
 
-describe.each(["conv_bn_gelu", "conv_bn_relu", "conv_no_bn_gelu"])("%s", (name) => {
+describe.each([
+  ["conv_bn_gelu", {}],
+  ["conv_bn_relu", {}],
+  ["conv_no_bn_gelu", {}],
+  ["conv_no_bn_gelu", { layout: "fused", segmentLayers: 3 }],
+] as const)("%s %j", (name, options) => {
   test("logits, gradients, four steps of SGD, running moments and evaluation are PyTorch's", async () => {
     const { file, shape, data, weights } = convFixture(name);
     const { config } = file;
     const tolerance = EPSILON * chain(shape);
-    const network = await convOnDevice(gpu, shape, weights, data);
+    const network = await convOnDevice(gpu, shape, weights, data, options);
     for (let step = 0; step < config.steps; step++) {
       const rate = config.lr * scheduleFactor({ kind: "cosine", total: config.steps }, step);
       const { loss } = await network.step({ rate, momentum: config.momentum, weightDecay: config.weight_decay });
@@ -119,33 +126,42 @@ describe("odd sizes: forward and all gradients equal float64, twice with the sam
       5,
       { profile: { ...gpu.profile, kind: "hardware" as const } },
     ],
+    ["batch, without subgroups, one layer", oddShape(BATCH, BATCH, { depth: 1 }), 6, { device: plain }],
     ["groups after a stem with batch moments", oddShape(GROUP, BATCH, { depth: 2 }), 5, {}],
     [
       "layer, tiles as for a GPU",
       oddShape(LAYER, LAYER, { depth: 2 }),
       3,
-      { profile: { ...gpu.profile, kind: "hardware" as const } },
+      { profile: { ...gpu.profile, kind: "hardware" as const }, layout: "layers" as const },
+    ],
+    ["groups, fused", oddShape(GROUP, BATCH, { depth: 5 }), 5, { layout: "fused" as const, segmentLayers: 2 }],
+    ["groups, fused, a segment a layer", oddShape(GROUP, BATCH), 5, { layout: "fused" as const, segmentLayers: 1 }],
+    [
+      "none after a stem with groups, fused, one segment",
+      oddShape(NONE, GROUP, { depth: 4, activation: "softplus" }),
+      3,
+      { layout: "fused" as const, segmentLayers: 4 },
     ],
     ["none after a stem with groups, one layer", oddShape(NONE, GROUP, { depth: 1, activation: "softplus" }), 3, {}],
-  ])("%s", async (_, shape, n, options) => {
+  ])("%s", async (_, shape, n, { device = gpu, ...options }: ConvOptions & { device?: Gpu }) => {
     const { weights, data } = randomConvProblem(shape, n, 1);
     const rounded = Object.fromEntries(
       Object.entries(weights).map(([name, values]) => [name, Float64Array.from(Float32Array.from(values))]),
     ) as ConvWeights;
     const images = Float64Array.from(Float32Array.from(data.images));
     const expected = convGradients(shape, rounded, { ...data, images });
-    const network = await convOnDevice(gpu, shape, rounded, { ...data, images }, options);
+    const network = await convOnDevice(device, shape, rounded, { ...data, images }, options);
     const { loss, correct } = await network.step();
     const tolerance = EPSILON * chain(shape);
     expect(Math.abs(loss - expected.loss)).toBeLessThan(tolerance * expected.loss);
     expect(correct).toBe(expected.correct);
-    const gradients = await gpu.read(network.pass.gradients);
+    const gradients = await device.read(network.pass.gradients);
     expectClose(await network.gradients(), expected.gradients, tolerance);
     expect(network.recorder.dispatches).toBe(
       network.pass.plan.dispatches.forward + network.pass.plan.dispatches.backward + 2,
     );
     await network.step();
-    expect(await gpu.read(network.pass.gradients)).toEqual(gradients);
+    expect(await device.read(network.pass.gradients)).toEqual(gradients);
     network.destroy();
   });
 });
@@ -168,6 +184,31 @@ test("a pass for evaluation keeps two states, and takes a batch that is not full
   const expected = convForward(shape, double as ConvWeights, images, 6, running);
   expect(relativeError(logits, expected.logits)).toBeLessThan(EPSILON * chain(shape));
   pass.destroy();
+  network.destroy();
+});
+
+test("fused, a pass for evaluation keeps two states, and batches that are not full leave nothing of larger ones", async () => {
+  const shape = oddShape(GROUP, BATCH, { depth: 5 });
+  const { weights, data } = randomConvProblem(shape, 5, 3);
+  const options = { layout: "fused", segmentLayers: 2 } as const;
+  const network = await convOnDevice(gpu, shape, weights, data, options);
+  await network.step({ rate: 0.1, momentum: 0.9, weightDecay: 0 });
+  const pass = await ConvPass.create(network.stack, { ...options, images: 7, training: false });
+  pass.setBatch(Float32Array.from(data.images), Uint32Array.from(data.labels));
+  pass.forward(network.recorder, "training");
+  network.recorder.submit();
+  const logits = await network.logits("training");
+  expect((await gpu.read(pass.logits)).slice(0, logits.length)).toEqual(logits);
+  pass.destroy();
+
+  const two = Float32Array.from(data.images).slice(0, (2 * data.images.length) / 5);
+  const few = { n: 2, images: Float64Array.from(two), labels: Array.from(data.labels).slice(0, 2) };
+  network.pass.setBatch(two, Uint32Array.from(few.labels));
+  await network.step();
+  const trained = await network.stack.readWeights();
+  const double = Object.fromEntries(Object.entries(trained).map(([name, values]) => [name, Float64Array.from(values)]));
+  const expected = convGradients(shape, double as ConvWeights, few);
+  expectClose(await network.gradients(), expected.gradients, EPSILON * chain(shape));
   network.destroy();
 });
 

@@ -61,7 +61,10 @@ async function epochOnDevice(set: ImageSet, pass: ConvPass, batches: readonly nu
 test("an epoch's images are cropped, mirrored and normalised as the reference says, whatever the batches", async () => {
   const stack = ConvStack.create(gpu, shape, initialConvWeights({ shape, seed: 0, initialisation: "iid" }));
   const pass = await ConvPass.create(stack, { images: 6, training: false });
-  const set = await ImageSet.create(gpu, { levels, labels, channels: 3, height: 7, width: 5, mean, deviation });
+  const options = { levels, labels, channels: 3, height: 7, width: 5, mean, deviation };
+  const set = await ImageSet.create(gpu, options);
+  // Buffers of 4, 4 and 3 images.
+  const split = await ImageSet.create(gpu, { ...options, imagesPerBuffer: 4 });
   const plain = await epochOnDevice(set, pass, [6, 5]);
   expect(plain.targets).toEqual([...labels]);
   // Difference and quotient, on numbers up to 3.5.
@@ -83,10 +86,13 @@ test("an epoch's images are cropped, mirrored and normalised as the reference sa
       expect(Math.abs(value - expected.pixels[i]!)).toBeLessThan(16 * EPSILON);
     });
     expect(await epochOnDevice(set, pass, [4, 3, 4])).toEqual({ pixels, targets });
+    split.startEpoch(4, epoch, { cropPadding, flip });
+    expect(await epochOnDevice(split, pass, [6, 5])).toEqual({ pixels, targets });
   }
   expect(() => set.encodeBatch(new Recorder(gpu), pass, 6, 6)).toThrow(/first/);
   pass.destroy();
   set.destroy();
+  split.destroy();
 });
 
 test("crops reach every place, and half of the images are mirrored", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { CONV_PARAMETERS, convParameterShapes, PAPER_CONV_SHAPE } from "../../src/config/conv.ts";
-import { convOffsets, planConv } from "../../src/plan/conv.ts";
+import { CONV_PARAMETERS, type ConvShape, convParameterShapes, PAPER_CONV_SHAPE } from "../../src/config/conv.ts";
+import { convOffsets, imagesPerBuffer, planConv } from "../../src/plan/conv.ts";
 import { DEFAULT_PROFILE, type DeviceProfile, SOFTWARE_PROFILE } from "../../src/plan/device_profile.ts";
 
 const HARDWARE: DeviceProfile = { ...DEFAULT_PROFILE, subgroups: true };
@@ -41,6 +41,37 @@ describe.each([
   });
 });
 
+describe("fused", () => {
+  const plain = { ...PAPER_CONV_SHAPE, normalisation: { kind: "none" } } as const;
+  const options = { images: 64, training: true } as const;
+
+  test("is for a GPU and images that are kept apart; what does not fit goes layer by layer", () => {
+    const { fused } = planConv(plain, HARDWARE, options);
+    const { OUT, TILE_X, TILE_Y } = fused!.constants as Record<string, number>;
+    expect((100 / (TILE_X! * TILE_Y!)) * (16 / OUT!)).toBeLessThanOrEqual(HARDWARE.maxInvocations);
+    expect(planConv(plain, SOFTWARE_PROFILE, options).fused).toBeUndefined();
+    expect(planConv(PAPER_CONV_SHAPE, HARDWARE, options).fused).toBeUndefined();
+    // A map of 32 × 100 numbers takes 12.8 KB, one of 48 × 100 more than the 16 KiB there are.
+    expect(planConv({ ...plain, channels: 32 }, HARDWARE, options).fused).toBeDefined();
+    expect(planConv({ ...plain, channels: 48 }, HARDWARE, options).fused).toBeUndefined();
+    const refused = (shape: ConvShape, layout = "fused" as const) =>
+      expect(() => planConv(shape, HARDWARE, { ...options, layout }));
+    refused({ ...plain, channels: 48 }).toThrow(/layout.*workgroup memory/);
+    refused(PAPER_CONV_SHAPE).toThrow(/layout.*batch/);
+    refused({ ...plain, depth: 1 }).toThrow(/layout.*one layer/);
+  });
+
+  test("takes a dispatch a segment, whose maps fit a binding", () => {
+    const { fused, dispatches, segmentLayers, stateFloats } = planConv(plain, HARDWARE, options);
+    const segments = Math.ceil(256 / segmentLayers);
+    expect(dispatches.forward).toBe(3 + 2 + Math.ceil(255 / fused!.forwardLayers));
+    // Unpooling, head, stem, and the scales and shifts of the stem's normalisation; the first layer; a segment; its weights.
+    expect(dispatches.backward).toBe(4 + 2 + segments + 2 * segments);
+    for (const layers of [fused!.forwardLayers, segmentLayers])
+      expect((layers + 1) * 4 * stateFloats).toBeLessThanOrEqual(HARDWARE.maxBindingBytes);
+  });
+});
+
 test("two dispatches a layer forward and two back, whatever the depth", () => {
   const dispatches = (depth: number) => {
     const { dispatches: all, segmentLayers } = planConv({ ...PAPER_CONV_SHAPE, depth }, HARDWARE, {
@@ -56,6 +87,10 @@ test("two dispatches a layer forward and two back, whatever the depth", () => {
   expect(dispatches(256)).toEqual(dispatches(16));
 });
 
-test("an adapter without subgroups is refused with a reason", () => {
-  expect(() => planConv(PAPER_CONV_SHAPE, DEFAULT_PROFILE, { images: 1, training: false })).toThrow(/subgroups/);
+test("images of a set fit a binding", () => {
+  const bytes = 3 * 32 * 32;
+  const held = imagesPerBuffer(DEFAULT_PROFILE, bytes);
+  expect(held).toBeLessThan(50_000);
+  expect(held * bytes).toBeLessThanOrEqual(DEFAULT_PROFILE.maxBindingBytes);
+  expect((held + 1) * bytes).toBeGreaterThan(DEFAULT_PROFILE.maxBindingBytes);
 });

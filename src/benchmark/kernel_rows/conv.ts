@@ -1,10 +1,19 @@
-import { type ConvShape, convShapeSchema, convSizes, PAPER_CONV_SHAPE } from "../../config/conv.ts";
+import {
+  CONV_PARAMETERS,
+  type ConvShape,
+  convShapeSchema,
+  convSizes,
+  normalisationSchema,
+  PAPER_CONV_SHAPE,
+} from "../../config/conv.ts";
 import { ACTIVATIONS } from "../../config/dense.ts";
 import { cropOf } from "../../model/image_set.ts";
 import { RandomStream } from "../../model/random.ts";
-import { type ConvPlan, planConv } from "../../plan/conv.ts";
+import { type ConvPlan, convOffsets, normConstants, planConv } from "../../plan/conv.ts";
 import {
   type ConvolutionSize,
+  convBackwardFlops,
+  convForwardFlops,
   convolutionDataGradientWork,
   convolutionWeightGradientWork,
   convolutionWork,
@@ -13,6 +22,7 @@ import type { DeviceProfile } from "../../plan/device_profile.ts";
 import type { Work } from "../../plan/work.ts";
 import { activation, activationDerivative } from "../../reference/activations.ts";
 import { augment } from "../../reference/augment.ts";
+import { type ConvLayerRecord, convLayerBackward, convLayerForward, emptyConvWeights } from "../../reference/conv.ts";
 import {
   type Convolution,
   convolutionBiasGradient,
@@ -63,8 +73,7 @@ interface Problem {
 
 export function convRows(device: DeviceProfile, { images: n, reducedImages }: RowSizes): KernelRow[] {
   const shape = reducedImages ? REDUCED_SHAPE : PAPER_CONV_SHAPE;
-  // Where subgroups are not offered the rows say so themselves.
-  const plan = planConv({ ...shape, depth: 2 }, { ...device, subgroups: true }, { images: n, training: true });
+  const plan = planConv({ ...shape, depth: 2 }, device, { images: n, training: true });
   const { height, width } = convSizes(shape);
   const { channels, channelsIn, stem } = shape;
   const problem: Problem = {
@@ -91,6 +100,7 @@ export function convRows(device: DeviceProfile, { images: n, reducedImages }: Ro
     stemRow(problem),
     backwardRow(problem),
     weightGradientRow(problem),
+    ...(["none", "layer"] as const).flatMap((kind) => fusedRows(device, shape, problem, kind)),
     stemGradientRow(problem),
     poolRow(problem),
     unpoolRow(problem),
@@ -402,6 +412,187 @@ function backwardRow(problem: Problem): KernelRow {
       };
     },
   };
+}
+
+/** Layers of a fused dispatch of the rows, behind the first of the stack. */
+const FUSED_LAYERS = 3;
+
+/** The fused kernels on layers 1 … of a stack: all of them walk several layers, and know the one before. */
+function fusedRows(device: DeviceProfile, of: ConvShape, problem: Problem, kind: "none" | "layer"): KernelRow[] {
+  const { n, size } = problem;
+  const depth = 1 + FUSED_LAYERS;
+  const normalisation = normalisationSchema.parse({ kind });
+  const shape: ConvShape = { ...of, depth, normalisation };
+  const { fused, bands } = planConv(shape, device, { images: n, training: true, layout: "fused" });
+  const { kind: norm, members } = normConstants(normalisation, size.channels);
+  const constants = { ...fused!.constants, NORM: norm, MEMBERS: members, ACTIVATION: GELU };
+  const count = n * size.channels * size.pixels;
+  const parts = n * bands;
+  const { offsets, numbers } = convOffsets(shape);
+  const label = `${problem.label}: ${FUSED_LAYERS} layers, ${kind === "none" ? "no normalisation" : "layer normalisation"}`;
+  const params = {
+    first_layer: 1,
+    end_layer: depth,
+    layer_step: count,
+    bands,
+    weight1_at: offsets.conv1,
+    scale1_at: offsets.scale1,
+    shift1_at: offsets.shift1,
+    weight2_at: offsets.conv2,
+    scale2_at: offsets.scale2,
+    shift2_at: offsets.shift2,
+    parts_at: 0,
+    parts_step: parts,
+    outer: 1 / depth,
+    epsilon: normalisation.kind === "none" ? 0 : normalisation.epsilon,
+  };
+  const chain = FUSED_LAYERS * 2 * (9 * size.channels + EXTRA);
+  const joined = (maps: readonly Numbers[]) => Float64Array.from(maps.flatMap((map) => [...Array.from(map)]));
+  const rounded = (maps: readonly Numbers[]) => Float32Array.from(joined(maps));
+
+  /** A stack in float64 from float32 weights and first state, and the moments that the dispatches before have left. */
+  const stack = () => {
+    const theta = normal("stack", numbers, 1 / Math.sqrt(9 * size.channels));
+    const weights = emptyConvWeights(shape);
+    for (const name of CONV_PARAMETERS)
+      weights[name].set(theta.subarray(offsets[name], offsets[name] + weights[name].length));
+    const states: Float64Array[] = [Float64Array.from(state(problem, "before"))];
+    const records = Array.from({ length: depth }, (_, k) => {
+      const { state: next, record } = convLayerForward(shape, weights, k, states[k]!, n);
+      states.push(next);
+      return record;
+    });
+    return { theta, weights, states, records };
+  };
+  /** Of each image the moments of a tensor's channels, in the first of its bands. */
+  const momentsParts = (maps: readonly Numbers[]) => {
+    const all = new Float32Array(maps.length * parts * 3 * size.channels);
+    if (norm === 0) return all;
+    for (const [place, map] of maps.entries())
+      for (let image = 0; image < n; image++) {
+        const part = (place * parts + image * bands) * 3 * size.channels;
+        const numbersOf = Array.from(map).slice((image * count) / n, ((image + 1) * count) / n);
+        const own = moments(BATCH, { ...size, n: 1 }, numbersOf);
+        all.set(momentsPart(own, size.pixels), part);
+      }
+    return all;
+  };
+  const placesOf = (records: readonly ConvLayerRecord[]) => records.flatMap(({ first, second }) => [first, second]);
+  const each = { ...shape, depth: 1 };
+  // Weights and biases once; maps that are read and written.
+  const bytes = (maps: number) => FLOAT * (maps * count + (numbers * FUSED_LAYERS) / depth);
+  const sequential = FUSED_LAYERS * 2 * 9 * size.channels;
+  return [
+    {
+      kernel: "conv/fused_forward",
+      shape: label,
+      layers: FUSED_LAYERS,
+      work: { flops: FUSED_LAYERS * convForwardFlops(each, n).layer, bytes: bytes(2 + 3 * FUSED_LAYERS), sequential },
+      prepare: () => {
+        const { theta, states, records } = stack();
+        const held = (1 + FUSED_LAYERS) * count;
+        const given = (map: Numbers) => rounded([map, new Float64Array(FUSED_LAYERS * count)]);
+        const before = momentsParts(placesOf(records.slice(0, 1)));
+        const made = new Float32Array(2 * depth * parts * 3 * size.channels);
+        made.set(before);
+        return {
+          variant: kind,
+          constants: { ...constants, KEEP: true },
+          tensors: {
+            theta,
+            moments: made,
+            first: FUSED_LAYERS * count,
+            second: given(records[0]!.second),
+            states: given(states[0]!),
+          },
+          params: { ...params, bias1_at: offsets.bias1, bias2_at: offsets.bias2 },
+          grid: [n],
+          expected: () => {
+            const later = records.slice(1);
+            return [
+              expectation("states", joined(states.slice(0, depth)), chain, joined(states), slice(0, held)),
+              ...(["first", "second"] as const).map((name) => {
+                const values = joined(later.map((record) => record[name]));
+                return expectation(name, values, chain, values, slice(name === "first" ? 0 : count, values.length));
+              }),
+              ...(norm === 0
+                ? []
+                : [expectation("moments", momentsParts(placesOf(records)), chain, momentsParts(placesOf(records)))]),
+            ];
+          },
+        };
+      },
+    },
+    {
+      kernel: "conv/fused_backward",
+      shape: label,
+      layers: FUSED_LAYERS,
+      work: {
+        flops: FUSED_LAYERS * (convBackwardFlops(each, n).layer - 2 * weightFlops(problem)),
+        bytes: bytes(2 + 4 * FUSED_LAYERS + (norm === 0 ? 0 : 1)),
+        sequential,
+      },
+      prepare: () => {
+        const { theta, weights, states, records } = stack();
+        const start = state(problem, "adjoint");
+        return {
+          variant: kind,
+          constants,
+          tensors: {
+            theta,
+            moments: momentsParts(placesOf(records)),
+            first: rounded(records.slice(1).map(({ first }) => first)),
+            second: rounded(records.map(({ second }) => second)),
+            grad_first: FUSED_LAYERS * count,
+            grad_second: FUSED_LAYERS * count,
+            sums: 2 * depth * parts * 2 * size.channels,
+            adjoint: start,
+          },
+          params,
+          grid: [n],
+          expected: () => {
+            const gradients = emptyConvWeights(shape);
+            const back: { gradFirst: Float64Array; gradSecond: Float64Array }[] = [];
+            let adjoint = Float64Array.from(start) as Float64Array;
+            for (let k = depth - 1; k > 0; k--) {
+              const at = convLayerBackward(shape, weights, k, states[k]!, records[k]!, adjoint, n, gradients);
+              back.unshift(at);
+              adjoint = at.adjoint;
+            }
+            // Down to the second normalisation of the layer before.
+            convLayerBackward(shape, weights, 0, states[0]!, records[0]!, adjoint, n, gradients);
+            const scales = (which: "scale" | "shift", place: number) => {
+              const all = gradients[`${which}${place === 0 ? 1 : 2}`];
+              return (k: number) => [...all.subarray(k * size.channels, (k + 1) * size.channels)];
+            };
+            const places = Array.from({ length: 2 * depth - 1 }, (_, i) => i + 1);
+            const sums = places.flatMap((place) =>
+              (["shift", "scale"] as const).flatMap((which) => scales(which, place % 2)(Math.floor(place / 2))),
+            );
+            const gradFirst = joined(back.map((at) => at.gradFirst));
+            const gradSecond = joined(back.map((at) => at.gradSecond));
+            return [
+              expectation("adjoint", adjoint, chain, adjoint),
+              expectation("grad_first", gradFirst, chain, gradFirst),
+              expectation("grad_second", gradSecond, chain, gradSecond),
+              ...(norm === 0
+                ? []
+                : [
+                    expectation("sums", sums, chain + n * size.pixels, sums, (values) =>
+                      places.flatMap((place) => Array.from(joinedSums(place * parts, parts, size.channels)(values))),
+                    ),
+                  ]),
+            ];
+          },
+        };
+      },
+    },
+  ];
+}
+
+/** Operations of the gradient of a convolution's weights, which a dispatch of its own makes. */
+function weightFlops(problem: Problem): number {
+  return convolutionWeightGradientWork(convolutionSize(problem), true).flops;
 }
 
 function weightGradientRow(problem: Problem): KernelRow {
@@ -858,7 +1049,16 @@ function augmentRow({ n, shape }: Problem): KernelRow {
           output: n * pixels,
           targets: n,
         },
-        params: { images: n, first: 1, key0: crops.key[0], key1: crops.key[1], padding: 2, mirrors: 1 },
+        params: {
+          images: n,
+          first: 1,
+          key0: crops.key[0],
+          key1: crops.key[1],
+          padding: 2,
+          mirrors: 1,
+          held_first: 0,
+          held: set,
+        },
         grid: [Math.ceil((n * height * width) / INVOCATIONS)],
         expected: () => {
           const batch = [...order.subarray(1, n + 1)];

@@ -92,7 +92,9 @@ export function accuracyRows(config: CifarConfig, collected: Collected): Row[] {
         row[`${split}_${name}`] = quantile(percent, p);
     }
     const published =
-      config.dataset === "cifar-10" ? TABLE_1[combination.activation]?.[combination.initialisation] : undefined;
+      config.dataset === "cifar-10" && config.normalisation === "batch"
+        ? TABLE_1[combination.activation]?.[combination.initialisation]
+        : undefined;
     return [
       {
         ...row,

@@ -1,6 +1,12 @@
 /** What `cifar` trains: schema, presets, cases and their shapes. */
 import { z } from "zod";
-import { CONV_INITIALISATIONS, type ConvShape, PAPER_CONV_SHAPE, PAPER_CONV_TRAINING } from "../../config/conv.ts";
+import {
+  CONV_INITIALISATIONS,
+  type ConvShape,
+  normalisationSchema,
+  PAPER_CONV_SHAPE,
+  PAPER_CONV_TRAINING,
+} from "../../config/conv.ts";
 import { ACTIVATIONS, type Activation } from "../../config/dense.ts";
 import { IMAGE_DATASET_NAMES, IMAGE_DATASETS } from "../../data/image_datasets.ts";
 import { convBackwardFlops, convForwardFlops } from "../../plan/conv_work.ts";
@@ -11,6 +17,7 @@ import type { Cell } from "../record.ts";
 export const SYNTHETIC = { channels: 3, height: 16, width: 16, classes: 4 } as const;
 export const DATASETS = ["synthetic", ...IMAGE_DATASET_NAMES] as const;
 export type Dataset = (typeof DATASETS)[number];
+export const NORMALISATIONS = ["batch", "layer", "none"] as const;
 
 const distinct = (list: readonly unknown[]) => new Set(list).size === list.length;
 const { batch, epochs, rate, momentum, weightDecay, cropPadding, flip } = PAPER_CONV_TRAINING;
@@ -29,6 +36,11 @@ export const cifarSchema = z.strictObject({
     .describe("one repetition each: other initial weights, order of the images, crops and mirrorings"),
   depth: z.int().min(3).describe("L"),
   channels: z.int().min(1),
+  normalisation: z
+    .enum(NORMALISATIONS)
+    .describe(
+      "of the residual layers; all but batch leave images apart, and a GPU carries an image through many layers",
+    ),
   batch: z.int().min(1).describe("images of a training step"),
   testBatch: z.int().min(1).describe("images of an evaluation step"),
   epochs: z.int().min(1).describe("and length of the cosine schedule"),
@@ -58,6 +70,7 @@ const PAPER: CifarConfig = {
   seeds: [0, 1, 2, 3, 4],
   depth: PAPER_CONV_SHAPE.depth,
   channels: PAPER_CONV_SHAPE.channels,
+  normalisation: "batch",
   batch,
   testBatch: 100,
   epochs,
@@ -143,9 +156,14 @@ function imageSizes(dataset: Dataset) {
 }
 
 /** The paper's network on images of the dataset's size. */
-export function shapeOf({ dataset, depth, channels }: CifarConfig, activation: Activation): ConvShape {
+export function shapeOf(config: CifarConfig, activation: Activation): ConvShape {
+  const { dataset, depth, channels } = config;
   const { channels: channelsIn, height, width, classes } = imageSizes(dataset);
-  return { ...PAPER_CONV_SHAPE, channelsIn, height, width, classes, depth, channels, activation };
+  const paper = PAPER_CONV_SHAPE.normalisation;
+  const normalisation = normalisationSchema.parse(
+    config.normalisation === "batch" ? paper : { kind: config.normalisation },
+  );
+  return { ...PAPER_CONV_SHAPE, channelsIn, height, width, classes, depth, channels, activation, normalisation };
 }
 
 export function stepsPerEpoch({ trainImages, batch: images }: CifarConfig): number {

@@ -193,21 +193,40 @@ export function figuresOf(config: CifarConfig): Figure[] {
 }
 
 export function notesOf(config: CifarConfig, { finished }: Collected): string[] {
-  const { dataset, trainImages, testImages, depth, channels, batch, epochs, rate, momentum, weightDecay, seeds } =
-    config;
+  const {
+    dataset,
+    trainImages,
+    testImages,
+    depth,
+    channels,
+    normalisation,
+    batch,
+    epochs,
+    rate,
+    momentum,
+    weightDecay,
+    seeds,
+  } = config;
   const images = `${trainImages} training and ${testImages} test images`;
+  const network = {
+    batch: "h_{k+1} = h_k + norm2(conv2 ∗ σ(norm1(conv1 ∗ h_k))) / L",
+    layer: "h_{k+1} = h_k + norm2(conv2 ∗ σ(norm1(conv1 ∗ h_k))) / L with moments of an image instead of the batch",
+    none: "h_{k+1} = h_k + conv2 ∗ σ(conv1 ∗ h_k) / L without normalisation (conv2 0 at the start, conv1 of Glorot's variance with a gain of 1e-4)",
+  }[normalisation];
   const notes = [
     dataset === "synthetic"
       ? `Data: ${images} that were made, gratings of ${SYNTHETIC.height} × ${SYNTHETIC.width} pixels under noise in ${SYNTHETIC.classes} classes. They try the machinery; their accuracies mean nothing.`
       : `Data: the first ${images} of ${IMAGE_DATASETS[dataset].title}.`,
-    `Network: h_{k+1} = h_k + norm2(conv2 ∗ σ(norm1(conv1 ∗ h_k))) / L, L = ${depth}, ${channels} channels, as the paper's code has it: stem of stride 3 (its text says 2, which would ` +
+    `Network: ${network}, L = ${depth}, ${channels} channels, as the paper's code has it: stem of stride 3 (its text says 2, which would ` +
       "give the head 144 inputs, not 64), residual layers of stride 1, convolutions uniform in ±1/√(fan in) (its text says Gaussian), the last scale of a layer 0 at the start.",
     `Training: SGD, rate ${rate} on a cosine over ${epochs} epochs, momentum ${momentum}, weight decay ${weightDecay} on everything, batches of ${batch}; no factor L on any rate. ` +
       "Training accuracy is that of the running epoch on cropped and mirrored images with the moments of the batch, as in the paper's code. Each seed has other weights, orders and crops; the code draws without a fixed seed.",
     "checkpoints/ID-trained.safetensors holds each trained network by PyTorch's names; examples/load_in_pytorch.py loads it and compares logits.",
   ];
   const paper = PRESETS.paper;
-  const reduced = (["dataset", "trainImages", "testImages", "depth", "channels", "batch", "epochs"] as const)
+  const reduced = (
+    ["dataset", "trainImages", "testImages", "depth", "channels", "normalisation", "batch", "epochs"] as const
+  )
     .filter((key) => config[key] !== paper[key])
     .map((key) => `${key} ${config[key]} (${paper[key]})`);
   if (seeds.length < paper.seeds.length) reduced.push(`${seeds.length} seeds (${paper.seeds.length})`);
