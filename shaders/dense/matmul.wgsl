@@ -1,7 +1,8 @@
 // y[i, j] = EPILOGUE(alpha · Σ_k a[i, k] b[k, j])   a: [rows, inner], b: [inner, columns], y: [rows, columns], each with row and column strides
+// Workgroups (x, y, l) make y of layer l: operands `a_layer`, `b_layer`, `y_layer` floats from layer to layer.
 // An invocation makes a BLOCK_M × BLOCK_N block of y in registers, in increasing k; no workgroup memory (caches serve the reuse).
 // EPILOGUE 0: store. 1: store σ. 2: store σ, and σ' in `second`. 3: times `second`. 4: y at `from_at` + sum, compensated in `second`.
-// Host guarantees: BLOCK_N % 4 == 0; `second` has y's strides and offset 0; ranges cover the strided extents.
+// Host guarantees: BLOCK_N % 4 == 0; `second` has y's strides, offset 0 and one layer; ranges cover the strided extents.
 import package::common::activation::activation;
 import package::common::activation::activation_pair;
 import package::common::two_sum::two_sum_error;
@@ -27,6 +28,9 @@ struct Params {
   b_at: u32,
   y_at: u32,
   from_at: u32,
+  a_layer: u32,
+  b_layer: u32,
+  y_layer: u32,
   alpha: f32,
 }
 
@@ -49,12 +53,12 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var sum = array<vec4f, BLOCK_M * COLUMNS4>();
   //@unroll
   for (var r = 0u; r < BLOCK_M; r++) {
-    a_at[r] = params.a_at + min(i0 + r, params.rows - 1u) * params.a_row;
+    a_at[r] = params.a_at + id.z * params.a_layer + min(i0 + r, params.rows - 1u) * params.a_row;
   }
   //@unroll
   for (var c = 0u; c < COLUMNS4; c++) {
     let j = min(vec4u(j0 + 4u * c) + vec4u(0u, 1u, 2u, 3u), vec4u(params.columns - 1u));
-    b_at[c] = vec4u(params.b_at) + j * params.b_column;
+    b_at[c] = vec4u(params.b_at + id.z * params.b_layer) + j * params.b_column;
   }
   // Copied here: in the loop each read of a uniform costs 30 instructions of bounds checks (SwiftShader, 2026-11).
   let inner = params.inner;
@@ -87,14 +91,14 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     //@unroll
     for (var c = 0u; c < 4u; c++) {
       if (i < params.rows && j + c < params.columns) {
-        store(i * params.y_row + (j + c) * params.y_column, result[c]);
+        store(i * params.y_row + (j + c) * params.y_column, id.z * params.y_layer, result[c]);
       }
     }
   }
 }
 
-fn store(at: u32, value: f32) {
-  let to = params.y_at + at;
+fn store(at: u32, layer_at: u32, value: f32) {
+  let to = params.y_at + layer_at + at;
   if (EPILOGUE == 0u) {
     y[to] = value;
   } else if (EPILOGUE == 1u) {

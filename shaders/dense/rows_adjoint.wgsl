@@ -1,9 +1,9 @@
 // p_k = p_{k+1} + scale · W_{k+1}ᵀ g,  g = (V_{k+1}ᵀ p_{k+1}) ∘ σ'(z),  z = inner · W_{k+1} h_k;   per workgroup of rows
-// partials[group, layer] = Σ_rows (g h_kᵀ, p_{k+1} σ(z)ᵀ), laid out as the weights [HIDDEN, 2·WIDTH]; the update scales and sums them.
+// partials[group, layer, replica] = Σ_rows (g h_kᵀ, p_{k+1} σ(z)ᵀ), laid out as the weights [HIDDEN, 2·WIDTH]; the update scales and sums them.
 // STAGES > 1: layers are the stages of Runge–Kutta steps (rows_forward). With w the adjoint at a step's end and y_s = scale · W_sᵀ g_s,
 // p_{s-1} = SHARE[s] w + Σ_{r≥s} COMBINE[s, r] y_r; at stage 0 that is w at the step's start, and p of the stage before is LAST_SHARE of it.
 // An invocation carries ROWS adjoints in registers down the layers and recomputes z from the stored state; quads share weights as in
-// rows_forward, a lane keeps its own quarter of the gradients. Host guarantees: as rows_forward; adjoint rows of padding are zero.
+// rows_forward, a lane keeps its own quarter of the gradients. Replicas and host guarantees: as rows_forward, scale = outer · inner; adjoint rows of padding are zero.
 import package::common::activation::activation_pair;
 import package::common::quad::quad_slots;
 import package::common::quad::quad_sum_of_slots;
@@ -26,30 +26,32 @@ const GROUPS = CHUNKS / 4u;
 
 struct Params {
   layer_count: u32,
+  replicas: u32,
   slot4: u32,
-  scale: f32,
   inner: f32,
 }
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(1) var<storage, read> states: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> adjoint: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> adjoint_low: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> partials: array<vec4f>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> scales: array<vec2f>;
+@group(0) @binding(2) var<storage, read> states: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> adjoint: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> adjoint_low: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> partials: array<vec4f>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
   @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
   let lane = subgroup_lane & 3u;
-  let first_row = group.x * WORKGROUP * ROWS + local;
+  let first_row = (group.y * groups.x + group.x) * WORKGROUP * ROWS + local;
   let layer_count = params.layer_count;
   let zero = layer_count >> 31u;
   let slot4 = params.slot4;
-  let scale = params.scale;
+  let scale = scales[group.y].x;
   let inner = params.inner;
   var p = array<vec4f, ROWS * CHUNKS>();
   var low = array<vec4f, ROWS * CHUNKS>();
@@ -78,9 +80,11 @@ fn main(
         sum[r * CHUNKS + c] = vec4f();
       }
     }
+    let first_unit = (layer * params.replicas + group.y) * HIDDEN;
+    let first_partial = ((group.x * layer_count + layer) * params.replicas + group.y) * HIDDEN;
     for (var j = 0u; j < HIDDEN; j++) {
-      let unit = (layer * HIDDEN + j) * 2u * CHUNKS + lane;
-      let partial = ((group.x * layer_count + layer) * HIDDEN + j) * 2u * CHUNKS + lane;
+      let unit = (first_unit + j) * 2u * CHUNKS + lane;
+      let partial = (first_partial + j) * 2u * CHUNKS + lane;
       var w = array<vec4f, CHUNKS>();
       var v = array<vec4f, CHUNKS>();
       //@unroll

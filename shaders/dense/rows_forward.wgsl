@@ -1,9 +1,10 @@
-// h_{k+1} = h_k + outer · V_{k+1} σ(inner · W_{k+1} h_k)   weights: [depth, HIDDEN, 2·WIDTH] = (W_j, V_·j)   states: [slot, row, WIDTH]
+// h_{k+1} = h_k + outer · V_{k+1} σ(inner · W_{k+1} h_k)   weights: [depth, replica, HIDDEN, 2·WIDTH] = (W_j, V_·j)   states: [slot, replica, row, WIDTH]
+// Workgroups (x, r) take rows of replica r, one of `replicas` stacks side by side; `scales`: [replicas] (outer · inner, outer).
 // STAGES > 1: a step of a Runge–Kutta method takes STAGES layers, of slopes k_s = V σ(inner · W y_s) at y_0 = h, y_{s+1} = h + outer · Σ_{r≤s} COMBINE[s, r] k_r;
 // the last row of COMBINE makes the next h. A layer's state is the argument of the next layer. STAGES = 1 is the residual network.
 // An invocation carries ROWS rows in registers through all layers. A quad shares each weight: every lane loads a quarter and
 // swaps; register slot s of lane l holds coordinates chunk l ^ s (common/quad). No barrier, no workgroup memory.
-// Host guarantees: slots are `slot4` vec4 apart; WIDTH % 16 == 0; rows padded to workgroups · 4 · ROWS, padding rows of slot 0 are zero; layer_count % STAGES == 0.
+// Host guarantees: slots are `slot4` vec4 apart; WIDTH % 16 == 0; rows of a replica padded to workgroups · 4 · ROWS, padding rows of slot 0 are zero; layer_count % STAGES == 0.
 import package::common::activation::activation;
 import package::common::quad::quad_slots;
 import package::common::remainder::remainder;
@@ -23,30 +24,33 @@ const GROUPS = CHUNKS / 4u;
 
 struct Params {
   layer_count: u32,
+  replicas: u32,
   slot_step: u32,
   slot4: u32,
-  outer: f32,
   inner: f32,
 }
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> states: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> state_low: array<vec4f>;
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> scales: array<vec2f>;
+@group(0) @binding(2) var<storage, read_write> states: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> state_low: array<vec4f>;
+@group(0) @binding(4) var<uniform> params: Params;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
   @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
   @builtin(subgroup_invocation_id) subgroup_lane: u32,
 ) {
   let lane = subgroup_lane & 3u;
-  let first_row = group.x * WORKGROUP * ROWS + local;
+  let replica = group.y;
+  let first_row = (replica * groups.x + group.x) * WORKGROUP * ROWS + local;
   // Copied here: in the loop each read of a uniform costs 30 instructions of bounds checks (SwiftShader, 2026-11).
   let layer_count = params.layer_count;
   let zero = layer_count >> 31u;
   let slot_stride = params.slot_step * params.slot4;
-  let outer = params.outer;
+  let outer = scales[replica].y;
   let inner = params.inner;
   var h = array<vec4f, ROWS * CHUNKS>();
   var low = array<vec4f, ROWS * CHUNKS>();
@@ -70,8 +74,9 @@ fn main(
     for (var i = 0u; i < ROWS * CHUNKS; i++) {
       sum[i] = vec4f();
     }
+    let first_unit = (k * params.replicas + replica) * HIDDEN;
     for (var j = 0u; j < HIDDEN; j++) {
-      let unit = (k * HIDDEN + j) * 2u * CHUNKS + lane;
+      let unit = (first_unit + j) * 2u * CHUNKS + lane;
       var a = array<f32, ROWS>();
       //@unroll
       for (var r = 0u; r < ROWS; r++) {

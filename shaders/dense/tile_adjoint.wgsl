@@ -1,7 +1,8 @@
 // p_k = p_{k+1} + scale · W_{k+1}ᵀ g,  g = (V_{k+1}ᵀ p_{k+1}) ∘ σ'(z),  z = inner · W_{k+1} h_k;   adjoints[k] = p_{k+1} for tile_gradient
 // STAGES, COMBINE, SHARE, LAST_SHARE: the stages of a Runge–Kutta method, as in rows_adjoint.
+// Replicas and `scales` as in rows_forward: scale = outer · inner.
 // A workgroup carries ROWS adjoints in workgroup memory down the layers; z is recomputed from the stored states.
-// Host guarantees: slots and adjoints are `slot4` vec4 apart; as tile_forward, with ROWS · (2 WIDTH + HIDDEN) floats of workgroup memory; adjoints: [layer_count, row, WIDTH].
+// Host guarantees: slots and adjoints are `slot4` vec4 apart; as tile_forward, with ROWS · (2 WIDTH + HIDDEN) floats of workgroup memory; adjoints: [layer_count, replica, row, WIDTH].
 import package::common::activation::activation_pair;
 import package::common::remainder::remainder;
 import package::common::two_sum::two_sum_error;
@@ -19,25 +20,32 @@ const ELEMENTS = (ROWS * CHUNKS + WORKGROUP - 1u) / WORKGROUP;
 
 struct Params {
   layer_count: u32,
+  replicas: u32,
   slot4: u32,
-  scale: f32,
   inner: f32,
 }
 
 @group(0) @binding(0) var<storage, read> weights: array<vec4f>;
-@group(0) @binding(1) var<storage, read> states: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> adjoint: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> adjoint_low: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> adjoints: array<vec4f>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> scales: array<vec2f>;
+@group(0) @binding(2) var<storage, read> states: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> adjoint: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> adjoint_low: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> adjoints: array<vec4f>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 var<workgroup> h: array<vec4f, ROWS * CHUNKS>;
 var<workgroup> p: array<vec4f, ROWS * CHUNKS>;
 var<workgroup> g: array<f32, ROWS * HIDDEN>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
-  let base = group.x * ROWS * CHUNKS;
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let replica = group.y;
+  let base = (replica * groups.x + group.x) * ROWS * CHUNKS;
+  let scale = scales[replica].x;
   var low = array<vec4f, ELEMENTS>();
   var end = array<vec4f, ELEMENTS>();
   var kept = array<vec4f, STAGES * ELEMENTS>();
@@ -56,9 +64,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
   for (var k = params.layer_count; k > 0u; k--) {
     let layer = k - 1u;
     let slot = layer * params.slot4 + base;
+    let first_unit = (layer * params.replicas + replica) * HIDDEN;
     let stage = remainder(layer, STAGES);
     let first = STAGES == 1u || stage == 0u;
-    let own = params.scale * COMBINE[stage * STAGES + stage];
+    let own = scale * COMBINE[stage * STAGES + stage];
     let share = SHARE[stage];
     //@unroll
     for (var e = 0u; e < ELEMENTS; e++) {
@@ -71,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
     workgroupBarrier();
     for (var at = local; at < ROWS * HIDDEN; at += WORKGROUP) {
       let row = at / HIDDEN;
-      let unit = (layer * HIDDEN + at % HIDDEN) * 2u * CHUNKS;
+      let unit = (first_unit + at % HIDDEN) * 2u * CHUNKS;
       var z = 0.0;
       var u = 0.0;
       for (var c = 0u; c < CHUNKS; c++) {
@@ -89,7 +98,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
         let c = at % CHUNKS;
         var sum = vec4f();
         for (var j = 0u; j < HIDDEN; j++) {
-          sum += weights[(layer * HIDDEN + j) * 2u * CHUNKS + c] * g[row * HIDDEN + j];
+          sum += weights[(first_unit + j) * 2u * CHUNKS + c] * g[row * HIDDEN + j];
         }
         var change = own * sum;
         //@unroll
@@ -98,7 +107,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lo
             kept[s * ELEMENTS + e] = sum;
           }
           if (s > stage) {
-            change += params.scale * COMBINE[stage * STAGES + s] * kept[s * ELEMENTS + e];
+            change += scale * COMBINE[stage * STAGES + s] * kept[s * ELEMENTS + e];
           }
         }
         change += select(vec4f(), low[e], first);

@@ -1,6 +1,6 @@
-// partials[layer, j] = Σ_rows (g_j h_kᵀ, σ(z_j) p_{k+1}ᵀ),  z = inner · W h_k,  g = (Vᵀ p_{k+1}) ∘ σ'(z)   for all layers of a segment at once
-// A workgroup makes UNITS hidden units of one layer: it takes the rows ROWS at a time into workgroup memory, in increasing order.
-// Host guarantees: slots and adjoints are `slot4` vec4 apart; grid = (⌈HIDDEN / UNITS⌉, layer_count), rows % ROWS == 0, padding rows of adjoints are zero.
+// partials[layer, replica, j] = Σ_rows (g_j h_kᵀ, σ(z_j) p_{k+1}ᵀ),  z = inner · W h_k,  g = (Vᵀ p_{k+1}) ∘ σ'(z)   for all layers of a segment at once
+// A workgroup (x, y, r) makes UNITS hidden units of one layer of replica r: it takes the replica's rows ROWS at a time into workgroup memory, in increasing order.
+// Host guarantees: slots and adjoints are `slot4` vec4 apart; grid = (⌈HIDDEN / UNITS⌉, layer_count, replicas), `rows` of a replica with rows % ROWS == 0, padding rows of adjoints are zero.
 import package::common::activation::activation_pair;
 
 const WIDTH = 16u;
@@ -13,6 +13,7 @@ const ELEMENTS = (UNITS * CHUNKS + WORKGROUP - 1u) / WORKGROUP;
 
 struct Params {
   layer_count: u32,
+  replicas: u32,
   slot4: u32,
   rows: u32,
   inner: f32,
@@ -35,7 +36,7 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   for (var layer = group.y; layer < params.layer_count; layer += groups.y) {
-    let first_unit = layer * HIDDEN + group.x * UNITS;
+    let first_unit = (layer * params.replicas + group.z) * HIDDEN + group.x * UNITS;
     let units = min(UNITS, HIDDEN - group.x * UNITS);
     var grad_w = array<vec4f, ELEMENTS>();
     var grad_v = array<vec4f, ELEMENTS>();
@@ -45,7 +46,7 @@ fn main(
       grad_v[e] = vec4f();
     }
     for (var first = 0u; first < params.rows; first += ROWS) {
-      let slot = layer * params.slot4 + first * CHUNKS;
+      let slot = layer * params.slot4 + (group.z * params.rows + first) * CHUNKS;
       for (var at = local; at < ROWS * CHUNKS; at += WORKGROUP) {
         h[at] = states[slot + at];
         p[at] = adjoints[slot + at];

@@ -1,11 +1,13 @@
-// y[k] = (‖W_{k+1} − W_k‖², ‖V_{k+1} − V_k‖², ‖W_k‖², ‖V_k‖²), squared Frobenius norms; the differences of the last layer are 0.
+// y[r, k] = (‖W_{k+1} − W_k‖², ‖V_{k+1} − V_k‖², ‖W_k‖², ‖V_k‖²), squared Frobenius norms; the differences of the last layer are 0;
+// of each of REPLICAS stacks r side by side, whose layers k are k · REPLICAS + r of `change`: [depth, REPLICAS, layer4].
 // LANES invocations share a layer: each sums a stride, the first one their sums; 1 needs no barrier and does a layer alone.
 // The difference of the changes is added to the difference of the initial values, so that tied layers lose nothing.
-// Host guarantees: a layer is `layer4` vec4 of units (W_j, V_·j) of 2·HALF4; `initial` has a layer (TIED) or all; LANES divides WORKGROUP.
+// Host guarantees: a layer is `layer4` vec4 of units (W_j, V_·j) of 2·HALF4; `initial` has the replicas' first layers (TIED) or all; LANES divides WORKGROUP.
 import package::common::remainder::remainder;
 
 const LANES = 32u;
 const TIED = true;
+const REPLICAS = 1u;
 const HALF4 = 4u;
 const WORKGROUP = 32u;
 
@@ -28,20 +30,22 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
 ) {
   let depth = params.depth;
+  let layers = depth * REPLICAS;
   let layer4 = params.layer4;
   let lane = local % LANES;
-  for (var first = group.x * (WORKGROUP / LANES); first < depth; first += groups.x * (WORKGROUP / LANES)) {
+  for (var first = group.x * (WORKGROUP / LANES); first < layers; first += groups.x * (WORKGROUP / LANES)) {
     // Beyond the last layer it is repeated: no difference to itself, and not stored.
-    let k = first + local / LANES;
-    let at = min(k, depth - 1u) * layer4;
-    let next_at = min(k + 1u, depth - 1u) * layer4;
+    let layer = first + local / LANES;
+    let replica = remainder(layer, REPLICAS);
+    let at = min(layer, layers - 1u) * layer4;
+    let next_at = select(at, (layer + REPLICAS) * layer4, layer + REPLICAS < layers);
     var w_difference = 0.0;
     var v_difference = 0.0;
     var w_norm = 0.0;
     var v_norm = 0.0;
     for (var i = lane; i < layer4; i += LANES) {
       let moved = change[at + i];
-      let start = initial[select(at, 0u, TIED) + i];
+      let start = initial[select(at, replica * layer4, TIED) + i];
       let value = start + moved;
       var difference = change[next_at + i] - moved;
       if (!TIED) {
@@ -67,8 +71,8 @@ fn main(
       }
       workgroupBarrier();
     }
-    if (lane == 0u && k < depth) {
-      y[k] = total;
+    if (lane == 0u && layer < layers) {
+      y[replica * depth + layer / REPLICAS] = total;
     }
   }
 }

@@ -1,6 +1,6 @@
-// y[at] = Σ_i x[i], x: [count] pairs (vec2f). One workgroup: each invocation sums a stride in increasing order, the first adds the partial sums.
+// y[at + g] = Σ_i x[g, i], x: [groups, count] pairs (vec2f). A workgroup a sum: each invocation sums a stride in increasing order, the first adds the partial sums.
 // Fixed order: bitwise repeatable, the same on every run of one device.
-// Host guarantees: one workgroup is dispatched.
+// Host guarantees: as many workgroups as sums.
 const WORKGROUP = 32u;
 
 struct Params {
@@ -15,10 +15,11 @@ struct Params {
 var<workgroup> partial: array<vec2f, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(local_invocation_index) local: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group.x * params.count;
   var sum = vec2f();
   for (var i = local; i < params.count; i += WORKGROUP) {
-    sum += x[i];
+    sum += x[first + i];
   }
   partial[local] = sum;
   workgroupBarrier();
@@ -27,6 +28,6 @@ fn main(@builtin(local_invocation_index) local: u32) {
     for (var i = 0u; i < WORKGROUP; i++) {
       total += partial[i];
     }
-    y[params.at] = total;
+    y[params.at + group.x] = total;
   }
 }

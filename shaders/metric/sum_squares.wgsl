@@ -1,11 +1,14 @@
-// partial[at + group] = (Σ x_i², 0)   x: [count]
+// partial[r, at + group] = (factor · Σ x_i², 0)   x: [layers, replicas, 4 · layer4], workgroups (group, r), `stride` partial sums a replica
 // Each invocation takes a stride of vec4, each workgroup adds its invocations in order; `metric/sum` adds the workgroups.
-// Host guarantees: count4 = count / 4; partial has room for `at` + workgroups.
+// Host guarantees: count4 vec4 of a replica, a multiple of layer4; partial has room for `at` + workgroups a replica.
+const REPLICAS = 1u;
 const WORKGROUP = 32u;
 
 struct Params {
   count4: u32,
+  layer4: u32,
   at: u32,
+  stride: u32,
   factor: f32,
 }
 
@@ -24,7 +27,11 @@ fn main(
 ) {
   var total = 0.0;
   for (var i = id.x; i < params.count4; i += groups.x * WORKGROUP) {
-    total += dot(x[i], x[i]);
+    var at = i;
+    if (REPLICAS > 1u) {
+      at += (i / params.layer4 * (REPLICAS - 1u) + group.y) * params.layer4;
+    }
+    total += dot(x[at], x[at]);
   }
   sums[local] = total;
   workgroupBarrier();
@@ -33,6 +40,6 @@ fn main(
     for (var i = 0u; i < WORKGROUP; i++) {
       sum += sums[i];
     }
-    partial[params.at + group.x] = vec2f(params.factor * sum, 0.0);
+    partial[group.y * params.stride + params.at + group.x] = vec2f(params.factor * sum, 0.0);
   }
 }

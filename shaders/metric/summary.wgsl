@@ -1,6 +1,6 @@
-// y[at] = max_i √x_i,  y[at + 1] = Σ_i √x_i,  y[at + 2] = Σ_i x_i   by component, x: [count] vec4 of squared norms
-// One workgroup: each invocation takes a stride in increasing order, the first one joins them in order: bitwise repeatable.
-// Host guarantees: one workgroup is dispatched.
+// y[at + 3g …] = max_i √x_gi, Σ_i √x_gi, Σ_i x_gi   by component, x: [groups, count] vec4 of squared norms
+// A workgroup a group: each invocation takes a stride in increasing order, the first one joins them in order: bitwise repeatable.
+// Host guarantees: as many workgroups as groups.
 const WORKGROUP = 32u;
 
 struct Params {
@@ -17,12 +17,14 @@ var<workgroup> norms: array<vec4f, WORKGROUP>;
 var<workgroup> squares: array<vec4f, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(local_invocation_index) local: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) local: u32) {
+  let first = group.x * params.count;
+  let at = params.at + 3u * group.x;
   var top = vec4f();
   var norm = vec4f();
   var square = vec4f();
   for (var i = local; i < params.count; i += WORKGROUP) {
-    let value = x[i];
+    let value = x[first + i];
     let root = sqrt(value);
     top = max(top, root);
     norm += root;
@@ -38,8 +40,8 @@ fn main(@builtin(local_invocation_index) local: u32) {
       norm += norms[i];
       square += squares[i];
     }
-    y[params.at] = top;
-    y[params.at + 1u] = norm;
-    y[params.at + 2u] = square;
+    y[at] = top;
+    y[at + 1u] = norm;
+    y[at + 2u] = square;
   }
 }

@@ -9,14 +9,18 @@ export const PACKAGE_ROOT = fileURLToPath(new URL("../../", import.meta.url));
 export interface ChildOptions {
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Killed after this many seconds. */
-  readonly timeoutSeconds: number;
-  /** Killed when this aborts. */
+  /** Killed after this many seconds; default: it may take its time. */
+  readonly timeoutSeconds?: number | undefined;
+  /** Stopped when this aborts. */
   readonly signal?: AbortSignal | undefined;
+  /** How it is stopped; default SIGKILL. */
+  readonly stopWith?: "SIGINT" | "SIGKILL" | undefined;
+  /** Hears what it prints on stderr while it runs. */
+  readonly onError?: ((text: string) => void) | undefined;
 }
 
 export interface ChildResult {
-  /** `exited` with a code or by a signal, `timeout` and `stopped`: killed here, `absent`: no such program. */
+  /** `exited` with a code or by a signal, `timeout` and `stopped`: ended here, `absent`: no such program. */
   readonly end: "exited" | "timeout" | "stopped" | "absent";
   /** Exit code; null when a signal ended it or it never ran. */
   readonly code: number | null;
@@ -48,12 +52,14 @@ export function runChild(program: string, args: readonly string[], options: Chil
     let out = "";
     let err = "";
     let late = false;
-    const timer = setTimeout(() => {
+    const kill = () => child.kill("SIGKILL");
+    const ask = () => child.kill(options.stopWith ?? "SIGKILL");
+    const expire = () => {
       late = true;
       kill();
-    }, 1000 * options.timeoutSeconds);
-    const kill = () => child.kill("SIGKILL");
-    stop?.addEventListener("abort", kill);
+    };
+    const timer = options.timeoutSeconds === undefined ? undefined : setTimeout(expire, 1000 * options.timeoutSeconds);
+    stop?.addEventListener("abort", ask);
     // A program of its own would outlive this process.
     process.once("exit", kill);
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -61,10 +67,11 @@ export function runChild(program: string, args: readonly string[], options: Chil
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       err += text;
+      options.onError?.(text);
     });
     const finish = (end: ChildResult["end"], code: number | null, reason?: string) => {
       clearTimeout(timer);
-      stop?.removeEventListener("abort", kill);
+      stop?.removeEventListener("abort", ask);
       process.off("exit", kill);
       const seconds = (performance.now() - started) / 1000;
       resolve({ end, code, ...(reason !== undefined && { reason }), out, err, seconds, load });
@@ -75,7 +82,7 @@ export function runChild(program: string, args: readonly string[], options: Chil
     });
     child.on("close", (code, signal) => {
       // A terminal's Ctrl-C ends the program as well, which is no failure of its own.
-      if (stop?.aborted) finish("stopped", null, STOPPED);
+      if (stop?.aborted) finish("stopped", code, STOPPED);
       else if (late) finish("timeout", null, `no result within ${options.timeoutSeconds} s`);
       else if (code === 0) finish("exited", code);
       else finish("exited", code, `${signal ?? `exit ${code}`}: ${lastError(err)}`);

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
 import { ConfigError } from "../config/errors.ts";
-import { PRESETS, type Preset } from "../experiment/experiment.ts";
+import { type Experiment, PRESETS, type Preset } from "../experiment/experiment.ts";
 import { EXPERIMENTS } from "../experiment/index.ts";
 import type { Cell } from "../experiment/record.ts";
-import { type ChildResult, PACKAGE_ROOT, runChild } from "./child_process.ts";
+import { type ChildOptions, type ChildResult, PACKAGE_ROOT, runChild } from "./child_process.ts";
 import type { SuiteResult } from "./suite.ts";
 
 export interface ExperimentsOptions {
@@ -26,6 +26,32 @@ export interface ExperimentsOptions {
   readonly onProgress?: ((line: string) => void) | undefined;
 }
 
+/** A run of the command line, with a page and records in a directory. */
+export interface ExperimentProcess extends ChildOptions {
+  readonly experiment: string;
+  readonly preset: string;
+  readonly adapter: string;
+  readonly out: string;
+  /** Further arguments. */
+  readonly args?: readonly string[];
+  /** JavaScript file of the command line; default the package's own. */
+  readonly program?: string | undefined;
+}
+
+/** Runs an experiment in a process of its own: neither memory nor a crash passes from one to the next. */
+export function runExperiment(run: ExperimentProcess): Promise<ChildResult> {
+  const { experiment, preset, adapter, out, args = [], program, ...child } = run;
+  const file = program ?? join(PACKAGE_ROOT, "dist", "cli", "main.js");
+  const given = ["run", experiment, "--preset", preset, "--adapter", adapter, "--out", out, ...args];
+  return runChild(process.execPath, [file, ...given], child);
+}
+
+/** Why an experiment cannot be run at a preset as it is; `smoke` never needs files. */
+export function missingData({ presets }: Experiment<unknown>, preset: Preset): string | undefined {
+  const { data } = presets[preset] as { readonly data?: unknown };
+  return preset !== "smoke" && data === "" ? "needs the files of a dataset" : undefined;
+}
+
 export interface PlannedRun {
   readonly experiment: string;
   readonly preset: Preset;
@@ -38,16 +64,14 @@ const MIB = 2 ** 20;
 
 /** `smoke` and `reduced` of every experiment; `reduced` is listed as skipped on a software adapter, and where it needs files. */
 export function defaultRuns(software: boolean): PlannedRun[] {
-  return EXPERIMENTS.flatMap(({ name, presets }): PlannedRun[] => {
-    const { data } = presets.reduced as { readonly data?: string };
+  return EXPERIMENTS.flatMap((experiment): PlannedRun[] => {
+    const { name } = experiment;
     const skip = software
-      ? { skip: "takes minutes on a software adapter and was not asked for" }
-      : data === ""
-        ? { skip: "needs the files of a dataset" }
-        : {};
+      ? "takes minutes on a software adapter and was not asked for"
+      : missingData(experiment, "reduced");
     return [
       { experiment: name, preset: "smoke" },
-      { experiment: name, preset: "reduced", ...skip },
+      { experiment: name, preset: "reduced", ...(skip !== undefined && { skip }) },
     ];
   });
 }
@@ -111,14 +135,13 @@ const recordSchema = z.object({
 });
 
 async function timeRun(run: PlannedRun, options: ExperimentsOptions): Promise<Record<string, Cell>> {
-  const { adapter = "auto", timeoutSeconds = 900, signal } = options;
-  const program = options.program ?? join(PACKAGE_ROOT, "dist", "cli", "main.js");
+  const { adapter = "auto", timeoutSeconds = 900, signal, program } = options;
   const folder = mkdtempSync(join(tmpdir(), "deeplimit-bench-"));
   try {
     const out = join(folder, "run");
     const { experiment, preset } = run;
-    const args = ["run", experiment, "--preset", preset, "--adapter", adapter, "--out", out, "--quiet"];
-    const child = await runChild(process.execPath, [program, ...args], { timeoutSeconds, signal });
+    const args = ["--quiet"];
+    const child = await runExperiment({ experiment, preset, adapter, out, args, program, timeoutSeconds, signal });
     return rowOf(run, child, join(out, "record.json"));
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import type { Cell, Claim, Figure, Table } from "../experiment/record.ts";
+import { shaderFacts } from "../gpu/catalog.ts";
 import type { Gpu, Tensor } from "../gpu/device.ts";
-import { CATALOG } from "../gpu/kernel.ts";
 import { Recorder } from "../gpu/recorder.ts";
 import type { Work } from "../plan/work.ts";
 import type { Ceilings } from "./ceilings.ts";
@@ -69,7 +69,8 @@ export async function measureKernel(
   row: KernelRow,
   timing: TimingOptions = {},
 ): Promise<KernelMeasurement> {
-  if (CATALOG[row.kernel].subgroups && !gpu.profile.subgroups) return { row, status: "not offered", variant: "" };
+  if ((await shaderFacts(row.kernel)).subgroups && !gpu.profile.subgroups)
+    return { row, status: "not offered", variant: "" };
   const tensors: Record<string, Tensor> = {};
   let variant = "";
   try {

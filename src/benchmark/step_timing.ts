@@ -141,8 +141,8 @@ export interface StepTraining {
   destroy(): void;
 }
 
-/** A network with tied W ~ N(0, 1) and V = 0, on independent normal data. */
-export async function createStepTraining(gpu: Gpu, { shape, rows }: StepPoint): Promise<StepTraining> {
+/** Networks with tied W ~ N(0, 1) and V = 0, side by side, on independent normal data that they share. */
+export async function createStepTraining(gpu: Gpu, { shape, rows }: StepPoint, replicas = 1): Promise<StepTraining> {
   const inputs = new Float32Array(rows * shape.inputs);
   const targets = new Float32Array(rows * shape.outputs);
   new RandomStream(0, "inputs").fillNormal(inputs);
@@ -152,7 +152,10 @@ export async function createStepTraining(gpu: Gpu, { shape, rows }: StepPoint): 
     for (const one of owned.reverse()) one.destroy();
   };
   try {
-    const stack = DenseStack.create(gpu, shape, initialWeights({ shape, seed: 0, initialisation: "tied" }));
+    const initial = Array.from({ length: replicas }, (_, seed) =>
+      initialWeights({ shape, seed, initialisation: "tied" }),
+    );
+    const stack = DenseStack.create(gpu, shape, initial);
     owned.push(stack);
     const pass = await DensePass.create(stack, { inputs, targets, rows }, "mean-square", { training: true });
     owned.push(pass);

@@ -3,6 +3,7 @@ import type { Cell, Claim, Column, Figure, Table } from "../experiment/record.ts
 import { Measurements } from "../flow/measurements.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { gradientFlowStep, stepNorms } from "../reference/dense.ts";
+import { REPLICA_CASES, type ReplicaCase, replicaGain } from "./replica_gain.ts";
 import {
   exponentClaim,
   floorOf,
@@ -28,6 +29,8 @@ export interface WorkloadOptions extends StepTimingOptions {
   readonly depths?: readonly number[] | undefined;
   readonly widths?: readonly number[] | undefined;
   readonly batches?: readonly number[] | undefined;
+  /** Sizes at which replicas are timed; default REPLICA_CASES. */
+  readonly replicas?: readonly ReplicaCase[] | undefined;
 }
 
 export interface AccuracyOptions {
@@ -43,7 +46,7 @@ const MIB = 2 ** 20;
 
 /**
  * One explicit Euler step with V and W trained (exact GELU, mean over entries), over depth (q = 16, m = 32, n = 100), width
- * (m = 2q, n = 100, L = 64) and batch (q = 16, m = 32, L = 64). Points that do not fit or would take too long are rows that
+ * (m = 2q, n = 100, L = 64) and batch (q = 16, m = 32, L = 64), and side by side for several seeds. Points that do not fit or would take too long are rows that
  * say so. A device that fails ends the suite's measurements, not the suite.
  * @throws ConfigError when a size is not a positive integer
  */
@@ -61,6 +64,11 @@ export async function workloadsSuite(
   const timed: TimedPoint[] = [];
   const along = (axis: StepAxis) => timed.filter(({ point }) => point.axis === axis);
   for (const point of points) timed.push(await timePoint(gpu, point, along(point.axis), options));
+  const replicas = await replicaGain(gpu, options.replicas ?? REPLICA_CASES, {
+    pairs: options.steps,
+    signal: options.signal,
+    onProgress: options.onProgress,
+  });
 
   const times = (axis: StepAxis) =>
     along(axis).flatMap(({ point, measured }) => (measured ? [{ size: point.size, ...measured }] : []));
@@ -68,7 +76,7 @@ export async function workloadsSuite(
   if (gpu.facts.software) claims.push(...prototypeClaims(times("depth"), gpu.name, gpu.profile.parallelGroups));
   const hasFloor = ceilings !== undefined;
   return {
-    tables: [...AXES.map((axis) => stepTable(axis, along(axis), ceilings)), curvesTable(timed, ceilings)],
+    tables: [...AXES.map((axis) => stepTable(axis, along(axis), ceilings)), curvesTable(timed, ceilings), replicas],
     figures: AXES.filter((axis) => times(axis).length > 0).map((axis) => stepFigure(axis, hasFloor)),
     claims,
     notes: [

@@ -43,15 +43,19 @@ export function startsTied({ weights }: TrainingSpec): boolean {
   return "W" in weights ? weights.tied : weights.initialisation === "tied";
 }
 
-export async function createTraining(gpu: Gpu, spec: TrainingSpec): Promise<Training> {
-  const { shape } = spec;
-  const config = flowSchema.parse(spec.flow);
-  const stack = DenseStack.create(gpu, shape, weightsOf(spec));
-  const pass = await DensePass.create(stack, spec.data, spec.loss, { training: true });
-  const flow = await GradientFlow.create(stack, pass, config);
+/** A training, or several of one shape side by side: the specs differ in weights, data, β and rate alone. */
+export async function createTraining(gpu: Gpu, spec: TrainingSpec | readonly TrainingSpec[]): Promise<Training> {
+  const specs = "shape" in spec ? [spec] : spec;
+  const [first] = specs as [TrainingSpec];
+  const config = flowSchema.parse(first.flow);
+  const betas = specs.map(({ shape }) => shape.beta);
+  const stack = DenseStack.create(gpu, first.shape, specs.map(weightsOf), { betas });
+  const data = specs.map((one) => one.data);
+  const pass = await DensePass.create(stack, data, first.loss, { training: true });
+  const flow = await GradientFlow.create(stack, pass, config, { rates: specs.map(({ flow }) => flow.rate) });
   const measure = await Measurements.create(stack);
   return {
-    spec,
+    spec: first,
     config,
     stack,
     pass,
@@ -84,22 +88,34 @@ export async function runCell<T extends Pick<Training, "stack" | "flow" | "destr
   record: (training: T, step: number) => Promise<R[]>,
   onSteps: (steps: number, loss: number) => void,
 ): Promise<CellRecord<R>> {
+  return (await runReplicas(context, id, recordSteps, create, record, onSteps))[0]!;
+}
+
+/** The same for a training of several replicas: one cell, one checkpoint, and a record for each of them. */
+export async function runReplicas<T extends Pick<Training, "stack" | "flow" | "destroy">, R = Record<string, Cell>>(
+  context: ExperimentContext<unknown>,
+  id: string,
+  recordSteps: readonly number[],
+  create: () => Promise<T>,
+  record: (training: T, step: number, replica: number) => Promise<R[]>,
+  onSteps: (steps: number, loss: number) => void,
+): Promise<CellRecord<R>[]> {
   const { cells, signal } = context;
   const finished = await cells.load(id);
   const last = recordSteps.at(-1) ?? 0;
   if (finished) {
     onSteps(last, Number.NaN);
-    return finished as CellRecord<R>;
+    return (Array.isArray(finished) ? finished : [finished]) as CellRecord<R>[];
   }
   const training = await create();
   try {
     const { flow, stack } = training;
-    let rows: R[] = [];
+    let rows: R[][] = Array.from({ length: stack.replicas }, () => []);
     let next = 0;
     const saved = await cells.loadCheckpoint(id);
     if (saved) {
       restoreTraining(stack, flow, saved, `checkpoint of ${id}`);
-      rows = JSON.parse(saved.metadata.rows ?? "[]") as R[];
+      rows = JSON.parse(saved.metadata.rows ?? "[]") as R[][];
       next = Number(saved.metadata.nextRecord ?? 0);
       onSteps(flow.state.step, flow.state.loss);
     }
@@ -108,9 +124,22 @@ export async function runCell<T extends Pick<Training, "stack" | "flow" | "destr
       const extra = { rows: JSON.stringify(rows), nextRecord: String(next) };
       await cells.saveCheckpoint(id, { tensors, metadata: { ...metadata, ...extra } });
     };
+    /** The records as they stand; a replica that has diverged says so. */
+    const records = (status: "done" | "cancelled", detail?: string): CellRecord<R>[] =>
+      flow.state.replicas.map(({ divergedAt }, r) => {
+        if (!divergedAt) return { status, ...(detail !== undefined && { detail }), rows: rows[r]! };
+        const restored = stack.replicas === 1 ? `; last good state at step ${flow.state.step}` : "";
+        const where = `loss ${divergedAt.loss} at step ${divergedAt.step}${restored}`;
+        return { status: "diverged", detail: where, rows: rows[r]! };
+      });
+    const finish = async () => {
+      const all = records("done");
+      await cells.save(id, all.length === 1 ? all[0] : all);
+      return all;
+    };
     let lastSave = performance.now();
     let state = flow.state;
-    for (; next < recordSteps.length; ) {
+    for (; next < recordSteps.length; next++) {
       const target = recordSteps[next]!;
       let before = flow.state.step;
       while (flow.state.step < target) {
@@ -123,29 +152,20 @@ export async function runCell<T extends Pick<Training, "stack" | "flow" | "destr
             before = step;
           },
         });
-        if (state.status === "diverged") break;
+        if (state.status === "diverged") return await finish();
         if (state.status === "cancelled") {
           await save();
-          return { status: "cancelled", detail: `stopped at step ${state.step}`, rows };
+          return records("cancelled", `stopped at step ${state.step}`);
         }
         if (performance.now() - lastSave > 1000 * cells.checkpointSeconds) {
           await save();
           lastSave = performance.now();
         }
       }
-      if (state.status === "diverged") {
-        const { step, loss } = state.divergedAt!;
-        const detail = `loss ${loss} at step ${step}; last good state at step ${state.step}`;
-        const result: CellRecord<R> = { status: "diverged", detail, rows };
-        await cells.save(id, result);
-        return result;
-      }
-      rows.push(...(await record(training, target)));
-      next++;
+      for (const [r, { divergedAt }] of flow.state.replicas.entries())
+        if (!divergedAt) rows[r]!.push(...(await record(training, target, r)));
     }
-    const result: CellRecord<R> = { status: "done", rows };
-    await cells.save(id, result);
-    return result;
+    return await finish();
   } finally {
     training.destroy();
   }
@@ -162,18 +182,23 @@ export function planTraining(
     readonly trained?: FlowConfig["trained"];
     /** The layers are coefficients of a neural ODE, solved so. */
     readonly solver?: DepthSolver;
+    /** Stacks side by side; default 1. */
+    readonly replicas?: number;
   },
   profile: DeviceProfile,
   count = 1,
 ): ExperimentPlan["trainings"][number] & { readonly bytes: number } {
+  const { replicas = 1 } = spec;
   const plan = planDense(spec.shape, profile, {
     rows: spec.rows,
+    replicas,
     training: true,
     ...(spec.solver && { solver: spec.solver }),
   });
-  const stack = stackBytes(spec.shape, spec.tied, profile);
-  const lastGood = 2 * stack.change!;
-  const tensors = { ...stack, lastGood, ...plan.tensors };
+  const stack = stackBytes(spec.shape, spec.tied, profile, replicas);
+  // Replicas that diverge stay as they are.
+  const lastGood = replicas === 1 ? { lastGood: 2 * stack.change! } : {};
+  const tensors = { ...stack, ...lastGood, ...plan.tensors };
   return {
     label,
     count,

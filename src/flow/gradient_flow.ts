@@ -1,3 +1,4 @@
+import { ConfigError } from "../config/errors.ts";
 import type { FlowConfig } from "../config/flow.ts";
 import { scheduleFactor } from "../config/flow.ts";
 import type { Gpu, Tensor } from "../gpu/device.ts";
@@ -7,21 +8,41 @@ import type { DensePass, GradientPart } from "../model/dense_pass.ts";
 import type { DenseStack, GroupName, ParameterGroup } from "../model/dense_stack.ts";
 import { BOSH3, EULER, HEUN, RK4, type Tableau } from "../ode/tableaus.ts";
 import { ceilTo } from "../plan/dense.ts";
-import { layerSums, REDUCE_GROUPS, vectorGrid } from "../plan/grids.ts";
+import { layerGrid, layerSums, REDUCE_GROUPS, vectorGrid } from "../plan/grids.ts";
+import { DepthPenalty } from "./depth_penalty.ts";
 
 export type FlowStatus = "running" | "done" | "diverged" | "cancelled";
 
-/** Where a training run stands; after divergence, `step` and `time` are those of the last good state, which is restored. */
+/** Where one of several replicas stands. */
+export interface ReplicaState {
+  readonly status: FlowStatus;
+  /** Its last finite loss. */
+  readonly loss: number;
+  readonly divergedAt?: Divergence;
+}
+
+/** Step whose loss was not finite or above `stop.lossAbove`, and that loss. */
+export interface Divergence {
+  readonly step: number;
+  readonly loss: number;
+}
+
+/**
+ * Where a training run stands; after divergence, `step` and `time` are those of the last good state, which is restored.
+ * Of several replicas those that diverge stay as they are, the others go on; the run has diverged when all have, and its step
+ * is the last one's of them.
+ */
 export interface FlowState {
   readonly status: FlowStatus;
   /** Steps taken. */
   readonly step: number;
-  /** Training time t. */
+  /** Training time t, of the first replica where rates differ. */
   readonly time: number;
-  /** Loss at the last state evaluated; of a finished run, before its last step. */
+  /** Loss at the last state evaluated; of a finished run, before its last step; the mean of the replicas that have not diverged. */
   readonly loss: number;
-  /** Step whose loss was not finite or above `stop.lossAbove`, and that loss. */
-  readonly divergedAt?: { readonly step: number; readonly loss: number };
+  readonly divergedAt?: Divergence;
+  /** One for each replica. */
+  readonly replicas: readonly ReplicaState[];
   /** Accepted and rejected steps of the adaptive method. */
   readonly rejected: number;
 }
@@ -38,7 +59,8 @@ export interface AdvanceOptions {
 export interface FlowSnapshot {
   readonly step: number;
   readonly time: number;
-  readonly loss: number;
+  /** Last finite loss of each replica, and where it diverged. */
+  readonly replicas: readonly { readonly loss: number; readonly divergedAt?: Divergence }[];
   readonly dt: number;
   /** Error of the last accepted step, for the controller. */
   readonly lastError: number;
@@ -53,11 +75,16 @@ const NO_CLIP = 3.4e38;
 
 const TABLEAUS: Record<FlowConfig["method"], Tableau> = { euler: EULER, heun: HEUN, rk4: RK4, adaptive: BOSH3 };
 
+export interface GradientFlowOptions {
+  /** Rate of each replica, in place of `config.rate`. */
+  readonly rates?: readonly number[];
+}
+
 /**
- * Trains a stack on one batch of data along its gradient flow.
+ * Trains a stack on one batch of data along its gradient flow; replicas of a stack side by side, each along its own.
  *
  * Explicit Euler and the discrete optimisers update each range of layers as soon as its gradient exists, with no gradient
- * buffer ("fused"); clipping by norm and Runge–Kutta methods keep the gradients of their stages.
+ * buffer ("fused"); clipping by norm, a depth penalty and Runge–Kutta methods keep the gradients of their stages.
  */
 export class GradientFlow {
   readonly stack: DenseStack;
@@ -66,9 +93,14 @@ export class GradientFlow {
   readonly recorder: Recorder;
   readonly #gpu: Gpu;
   readonly #kernels: Record<string, Kernel>;
+  readonly #penalty: DepthPenalty | undefined;
   readonly #tableau: Tableau;
   readonly #losses: Tensor;
   readonly #unused: Tensor;
+  readonly #rates: readonly number[];
+  /** For `flow/update` and `flow/gradient`: [steps of a batch and one more, A Z B, R] of (rate, scale_w, scale_v, 0). */
+  readonly #table: Tensor | undefined;
+  readonly #tabled: Float32Array<ArrayBuffer>;
   readonly #trained: ParameterGroup[];
   readonly #gradients = new Map<GroupName, Tensor>();
   readonly #bases = new Map<GroupName, Tensor>();
@@ -79,24 +111,37 @@ export class GradientFlow {
   #step = 0;
   #time = 0;
   #dt: number;
-  #loss = Number.NaN;
+  readonly #replicas: { loss: number; divergedAt?: Divergence }[];
   #rejected = 0;
   #batch = 1;
   #stepMs = 0;
   #warm = false;
   #status: FlowStatus = "running";
-  #divergedAt: { step: number; loss: number } | undefined;
 
-  private constructor(stack: DenseStack, pass: DensePass, config: FlowConfig, kernels: Record<string, Kernel>) {
+  private constructor(
+    stack: DenseStack,
+    pass: DensePass,
+    config: FlowConfig,
+    rates: readonly number[],
+    kernels: Record<string, Kernel>,
+    penalty: DepthPenalty | undefined,
+  ) {
     this.stack = stack;
     this.pass = pass;
     this.config = config;
     this.#gpu = stack.gpu;
     this.#kernels = kernels;
+    this.#penalty = penalty;
     this.recorder = new Recorder(stack.gpu);
     this.#tableau = TABLEAUS[config.method];
-    this.#dt = config.rate;
-    this.#losses = stack.gpu.tensor("losses", 8 * LOSS_RING);
+    this.#dt = rates[0]!;
+    const { replicas } = stack;
+    this.#rates = rates;
+    this.#replicas = rates.map(() => ({ loss: Number.NaN }));
+    this.#losses = stack.gpu.tensor("losses", 8 * LOSS_RING * replicas);
+    const tabled = replicas > 1 ? 4 * (LOSS_RING + 1) * GROUPS.length * replicas : 0;
+    this.#tabled = new Float32Array(tabled);
+    if (replicas > 1) this.#table = stack.gpu.tensor("rates and scales of the replicas", 4 * tabled);
     this.#unused = stack.gpu.tensor("unused", 16);
     this.#trained = GROUPS.filter((name) => config.trained[name]).map((name) => stack.groups[name]);
     const stages = this.#tableau.b.length;
@@ -114,7 +159,8 @@ export class GradientFlow {
       if (config.clip.kind === "norm")
         this.#normScales.set(name, stack.gpu.tensor(`norm scales of ${name}`, 4 * stages * this.#layers(group)));
     }
-    for (let i = 0; i < 2; i++) {
+    // Replicas that diverge are left as they are.
+    for (let i = 0; i < (replicas === 1 ? 2 : 0); i++) {
       const tensors = new Map(
         this.#trained.map(({ name, floats }) => [name, stack.gpu.tensor(`last good ${name}`, 4 * floats)] as const),
       );
@@ -123,27 +169,43 @@ export class GradientFlow {
     if (config.method === "adaptive") this.#partial = stack.gpu.tensor("stage error", 8 * (3 * REDUCE_GROUPS + 1));
   }
 
-  static async create(stack: DenseStack, pass: DensePass, config: FlowConfig): Promise<GradientFlow> {
-    const { gpu } = stack;
+  /** @throws ConfigError when replicas are asked for what only a single stack can do. */
+  static async create(
+    stack: DenseStack,
+    pass: DensePass,
+    config: FlowConfig,
+    { rates }: GradientFlowOptions = {},
+  ): Promise<GradientFlow> {
+    const { gpu, replicas } = stack;
+    const each = rates ?? Array.from({ length: replicas }, () => config.rate);
+    if (each.length !== replicas)
+      throw new ConfigError("rates", `must be ${replicas}, one for each replica`, each.length);
+    if (replicas > 1) checkReplicas(config, each);
     const clipNorm = { CLIP_NORM: config.clip.kind === "norm" };
     const optimiser = ["descent", "momentum", "adam", "adamw"].indexOf(config.optimiser);
     const wanted: Record<string, Promise<Kernel>> = {};
     if (TABLEAUS[config.method].b.length === 1) {
       for (const { name, floats, initialFloats } of Object.values(stack.groups)) {
-        const layerFloats = name === "Z" ? floats / stack.shape.depth : floats;
+        const layerFloats = floats / replicas / (name === "Z" ? stack.shape.depth : 1);
         const shape =
           name === "Z"
             ? { TIED: initialFloats < floats, LAYER4: layerFloats / 4, HALF4: stack.widthPadded / 4 }
             : // One variant serves A and B, unless clipping needs their size.
-              { TIED: false, LAYER4: clipNorm.CLIP_NORM ? floats / 4 : 1, HALF4: 1 };
-        wanted[`update${name}`] = gpu.kernel("flow/update", { OPTIMISER: optimiser, ...clipNorm, ...shape });
+              { TIED: false, LAYER4: clipNorm.CLIP_NORM || replicas > 1 ? layerFloats / 4 : 1, HALF4: 1 };
+        wanted[`update${name}`] = gpu.kernel("flow/update", {
+          ...{ OPTIMISER: optimiser, REPLICAS: replicas },
+          ...clipNorm,
+          ...shape,
+        });
       }
     } else wanted.combine = gpu.kernel("flow/combine", clipNorm);
-    if (TABLEAUS[config.method].b.length > 1 || clipNorm.CLIP_NORM) wanted.gradient = gpu.kernel("flow/gradient");
+    const penalty = await DepthPenalty.create(stack, config);
+    if (TABLEAUS[config.method].b.length > 1 || clipNorm.CLIP_NORM || penalty)
+      wanted.gradient = gpu.kernel("flow/gradient", { REPLICAS: replicas });
     if (clipNorm.CLIP_NORM)
       for (const { name, floats } of Object.values(stack.groups)) {
         const layers = name === "Z" ? stack.shape.depth : 1;
-        const { lanes } = layerSums(layers, floats / layers / 4, gpu.profile);
+        const { lanes } = layerSums(layers, floats / replicas / layers / 4, gpu.profile);
         wanted[`normScale${name}`] = gpu.kernel("flow/norm_scale", { LANES: lanes });
       }
     if (config.method === "adaptive") {
@@ -152,17 +214,31 @@ export class GradientFlow {
     }
     const kernels: Record<string, Kernel> = {};
     for (const [name, promise] of Object.entries(wanted)) kernels[name] = await promise;
-    return new GradientFlow(stack, pass, config, kernels);
+    return new GradientFlow(stack, pass, config, each, kernels, penalty);
   }
 
   get state(): FlowState {
+    const replicas = this.#replicas.map(
+      ({ loss, divergedAt }): ReplicaState => ({
+        status: divergedAt ? "diverged" : this.#status,
+        loss,
+        ...(divergedAt && { divergedAt }),
+      }),
+    );
+    const going = replicas.filter(({ divergedAt }) => !divergedAt);
+    const counted = going.length > 0 ? going : replicas;
+    const last = replicas.reduce<Divergence | undefined>(
+      (latest, { divergedAt }) => (divergedAt && !(latest && latest.step >= divergedAt.step) ? divergedAt : latest),
+      undefined,
+    );
     return {
       status: this.#status,
       step: this.#step,
       time: this.#time,
-      loss: this.#loss,
+      loss: counted.reduce((sum, { loss }) => sum + loss, 0) / counted.length,
       rejected: this.#rejected,
-      ...(this.#divergedAt && { divergedAt: this.#divergedAt }),
+      ...(this.#status === "diverged" && last && { divergedAt: last }),
+      replicas,
     };
   }
 
@@ -200,7 +276,7 @@ export class GradientFlow {
     return {
       step: this.#step,
       time: this.#time,
-      loss: this.#loss,
+      replicas: this.#replicas.map((replica) => ({ ...replica })),
       dt: this.#dt,
       lastError: this.#lastError,
       rejected: this.#rejected,
@@ -219,18 +295,22 @@ export class GradientFlow {
       }
     this.#step = snapshot.step;
     this.#time = snapshot.time;
-    this.#loss = snapshot.loss;
+    snapshot.replicas.forEach((replica, r) => {
+      this.#replicas[r] = { ...replica };
+    });
     this.#dt = snapshot.dt;
     this.#lastError = snapshot.lastError;
     this.#rejected = snapshot.rejected;
-    this.#status = "running";
+    this.#status = this.#replicas.every(({ divergedAt }) => divergedAt) ? "diverged" : "running";
     for (const backup of this.#backups) backup.step = -1;
   }
 
   destroy(): void {
     this.recorder.destroy();
+    this.#penalty?.destroy();
     this.#gpu.release(
       this.#losses,
+      this.#table,
       this.#unused,
       this.#partial,
       ...this.#gradients.values(),
@@ -243,7 +323,7 @@ export class GradientFlow {
   }
 
   get #fused(): boolean {
-    return this.#tableau.b.length === 1 && this.config.clip.kind !== "norm";
+    return this.#tableau.b.length === 1 && this.config.clip.kind !== "norm" && !this.#penalty;
   }
 
   /** Several steps in one submit; their losses come back in one read. */
@@ -264,9 +344,10 @@ export class GradientFlow {
         this.#timeAt(first + taken, startTime, first) >= stop.time * (1 - 1e-12)
       )
         break;
-      this.#encodeStep(first + taken, taken, this.#rateAt(first + taken));
+      this.#encodeStep(first + taken, taken);
     }
-    const read = this.recorder.read(this.#losses, 0, 8 * taken);
+    const count = this.#replicas.length;
+    const read = this.recorder.read(this.#losses, 0, 8 * taken * count);
     this.recorder.submit(taken * this.#stepMs);
     const losses = new Float32Array(await read);
     const elapsed = performance.now() - started;
@@ -278,26 +359,32 @@ export class GradientFlow {
     // Only the length of a batch depends on the clock; the numbers do not.
     if (taken === this.#batch)
       this.#batch = Math.max(1, Math.min(LOSS_RING - 1, Math.round((taken * BATCH_MS) / Math.max(elapsed, 1))));
-    for (let i = 0; i < taken; i++) {
-      const loss = losses[2 * i]!;
-      if (this.#isDivergence(loss)) {
-        await this.#diverge(first + i, loss, i === 0);
-        return;
+    for (let i = 0; i < taken; i++)
+      for (const [r, replica] of this.#replicas.entries()) {
+        if (replica.divergedAt) continue;
+        const loss = losses[2 * (i * count + r)]!;
+        if (this.#isDivergence(loss)) {
+          replica.divergedAt = { step: first + i, loss };
+          if (count > 1) continue;
+          await this.#returnToGood(i === 0);
+          return;
+        }
+        if (stop.lossBelow !== undefined && loss < stop.lossBelow) this.#status = "done";
+        replica.loss = loss;
       }
-      if (stop.lossBelow !== undefined && loss < stop.lossBelow) this.#status = "done";
-      this.#loss = loss;
-    }
-    this.#step = first + taken;
+    const ended = this.#replicas.every(({ divergedAt }) => divergedAt);
+    if (ended) this.#status = "diverged";
+    this.#step = ended ? Math.max(...this.#replicas.map(({ divergedAt }) => divergedAt!.step)) : first + taken;
     this.#time = this.#timeAt(this.#step, startTime, first);
   }
 
-  #rateAt(step: number): number {
-    return this.config.rate * scheduleFactor(this.config.schedule, step);
+  #rateAt(step: number, rate = this.#rates[0]!): number {
+    return rate * scheduleFactor(this.config.schedule, step);
   }
 
   /** t = steps · η for a constant rate, never an accumulated sum; a schedule needs the sum. */
   #timeAt(step: number, fromTime: number, fromStep: number): number {
-    if (this.config.schedule.kind === "constant") return step * this.config.rate;
+    if (this.config.schedule.kind === "constant") return step * this.#rates[0]!;
     let time = fromTime;
     for (let s = fromStep; s < step; s++) time += this.#rateAt(s);
     return time;
@@ -308,11 +395,12 @@ export class GradientFlow {
   }
 
   /** Records one step: evaluation at the current state, its loss into ring slot `at`, and the update. */
-  #encodeStep(step: number, at: number, rate: number): void {
+  #encodeStep(step: number, at: number): void {
     const { recorder } = this;
+    const rate = this.#rateAt(step);
     if (this.#tableau.b.length === 1) {
-      this.#evaluate(at, (part) => this.#takePart(part, 0, () => this.#update(part, step, rate)));
-      if (!this.#fused) this.#updateFromGradients(step, rate);
+      this.#evaluate(at, (part) => this.#takePart(part, 0, () => this.#update(part, step, at)));
+      if (!this.#fused) this.#updateFromGradients(step, at);
       return;
     }
     for (const group of this.#trained)
@@ -327,14 +415,18 @@ export class GradientFlow {
     for (let s = from; s < a.length; s++) {
       if (s > 0) this.#combine(a[s]!.map((value) => value * dt));
       this.#evaluate(s === 0 ? at : LOSS_RING - 1, (part) => this.#takePart(part, s, undefined));
+      this.#penalise(s);
       this.#scaleNorms(s);
     }
   }
 
   #evaluate(at: number, take: (part: GradientPart) => void): void {
     this.pass.forward(this.recorder, this.config.trained.A);
-    this.pass.encodeLoss(this.recorder, this.#losses, at);
-    this.pass.adjoint(this.recorder, this.config.trained, take);
+    this.pass.encodeLoss(this.recorder, this.#losses, at * this.#replicas.length);
+    const { V, W } = this.config.layerFactors;
+    this.pass.adjoint(this.recorder, this.config.trained, (part) =>
+      take(part.group === "Z" ? { ...part, scales: part.scales.map(({ w, v }) => ({ w: W * w, v: V * v })) } : part),
+    );
   }
 
   #takePart(part: GradientPart, stage: number, update: (() => void) | undefined): void {
@@ -348,22 +440,26 @@ export class GradientFlow {
       this.#kernels.gradient!,
       {
         partials: part.partials,
+        replicas: this.#table ?? this.#unused,
         grad: { tensor: gradients, offset: 4 * (stage * stageFloats(group) + part.firstFloat), bytes: 4 * part.floats },
       },
       {
         count4: part.floats / 4,
         groups: part.partialGroups,
+        layer4: this.#layerFloats(group) / 4,
         unit4: part.unitFloats / 4,
         half4: part.unitFloats / 8,
-        scale_w: part.scales.w,
-        scale_v: part.scales.v,
+        scale_w: part.scales[0]!.w,
+        scale_v: part.scales[0]!.v,
+        first_replica: this.#tableEntry(LOSS_RING, part, () => 0),
       },
       vectorGrid(part.floats, this.#gpu.profile),
     );
   }
 
-  #update(part: GradientPart, step: number, rate: number): void {
+  #update(part: GradientPart, step: number, at: number): void {
     const { config } = this;
+    const rateOf = (rate: number) => this.#rateAt(step, rate) * config.groupRates[part.group];
     const group = this.stack.groups[part.group];
     const range = { offset: 4 * part.firstFloat, bytes: 4 * part.floats };
     const [moment1, moment2] = this.#moments.get(part.group) ?? [this.#unused, this.#unused];
@@ -376,6 +472,7 @@ export class GradientFlow {
         // Tied initial values repeat every layer, others lie beside the change.
         initial: group.initialFloats === group.floats ? { tensor: group.initial, ...range } : group.initial,
         norm_scale: this.#normScales.get(part.group) ?? this.#unused,
+        replicas: this.#table ?? this.#unused,
         change: { tensor: group.change, ...range },
         weights: { tensor: group.weights, ...range },
         moment1: moment(moment1, "moment1"),
@@ -384,11 +481,12 @@ export class GradientFlow {
       {
         count4: part.floats / 4,
         groups: part.partialGroups,
-        scale_w: part.scales.w,
-        scale_v: part.scales.v,
+        first_replica: this.#tableEntry(at, part, rateOf),
+        scale_w: part.scales[0]!.w,
+        scale_v: part.scales[0]!.v,
         factor: group.factor,
         clip: config.clip.kind === "coordinate" ? config.clip.bound : NO_CLIP,
-        rate: rate * config.groupRates[part.group],
+        rate: rateOf(this.#rates[0]!),
         decay: config.optimiser === "descent" ? 0 : config.weightDecay,
         momentum: config.momentum,
         beta1: config.beta1,
@@ -399,6 +497,18 @@ export class GradientFlow {
       },
       vectorGrid(part.floats, this.#gpu.profile),
     );
+  }
+
+  /** Index in the table of what the replicas of a part have of their own at place `at` of a batch; written where it is new. */
+  #tableEntry(at: number, { group, scales }: GradientPart, rateOf: (rate: number) => number): number {
+    if (!this.#table) return 0;
+    const first = (at * GROUPS.length + GROUPS.indexOf(group)) * scales.length;
+    const entry = Float32Array.from(scales.flatMap(({ w, v }, r) => [rateOf(this.#rates[r]!), w, v, 0]));
+    if (entry.some((value, i) => this.#tabled[4 * first + i] !== value)) {
+      this.#tabled.set(entry, 4 * first);
+      this.#gpu.write(this.#table, entry, 16 * first);
+    }
+    return first;
   }
 
   readonly #spares = new Map<string, Tensor>();
@@ -412,8 +522,9 @@ export class GradientFlow {
     return tensor;
   }
 
-  /** The update of clipping by norm: whole gradients, then their norms, then one dispatch a group. */
-  #updateFromGradients(step: number, rate: number): void {
+  /** The update of clipping by norm and of a depth penalty: whole gradients, what is added or measured of them, then one dispatch a group. */
+  #updateFromGradients(step: number, at: number): void {
+    this.#penalise(0);
     this.#scaleNorms(0);
     for (const group of this.#trained)
       this.#update(
@@ -424,11 +535,21 @@ export class GradientFlow {
           partials: { tensor: this.#gradients.get(group.name)!, bytes: 4 * group.floats },
           partialGroups: 1,
           unitFloats: 2 * group.floats,
-          scales: { w: 1, v: 1 },
+          scales: this.#rates.map(() => ({ w: 1, v: 1 })),
         },
         step,
-        rate,
+        at,
       );
+  }
+
+  /** Adds the gradient of the penalty on differences of layers to that of a stage. */
+  #penalise(stage: number): void {
+    const { Z } = this.stack.groups;
+    this.#penalty?.encode(this.recorder, {
+      tensor: this.#gradients.get("Z")!,
+      offset: 4 * stage * stageFloats(Z),
+      bytes: 4 * Z.floats,
+    });
   }
 
   #scaleNorms(stage: number): void {
@@ -448,7 +569,7 @@ export class GradientFlow {
           y: this.#normScales.get(group.name)!,
         },
         { layers, layer4, at: stage * layers, factor: group.factor, bound: clip.bound },
-        layerSums(layers, layer4, this.#gpu.profile).grid,
+        layerGrid(layers, layerSums(layers / this.stack.replicas, layer4, this.#gpu.profile).lanes),
       );
     }
   }
@@ -508,11 +629,13 @@ export class GradientFlow {
       this.#combine(tableau.b.map((b) => b * dt));
       const [error, loss] = await this.#readError(dt);
       if (attempt === 0) {
-        this.#loss = loss;
+        const [replica] = this.#replicas;
         if (this.#isDivergence(loss)) {
-          await this.#diverge(this.#step, loss, true);
+          replica!.divergedAt = { step: this.#step, loss };
+          await this.#returnToGood(true);
           return;
         }
+        replica!.loss = loss;
         if (stop.lossBelow !== undefined && loss < stop.lossBelow) this.#status = "done";
       }
       const factor = error > 0 ? 0.9 * error ** (-0.7 / order) * this.#lastError ** (0.4 / order) : 5;
@@ -526,7 +649,8 @@ export class GradientFlow {
       this.#rejected++;
       this.#dt = dt * Math.max(0.2, Number.isFinite(error) ? Math.min(0.9, 0.9 * error ** (-1 / order)) : 0.2);
       if (this.#dt < 1e-12 * Math.max(1, this.#time)) {
-        await this.#diverge(this.#step, Number.NaN, false);
+        this.#replicas[0]!.divergedAt = { step: this.#step, loss: Number.NaN };
+        await this.#returnToGood(false);
         return;
       }
     }
@@ -588,19 +712,20 @@ export class GradientFlow {
   /** Keeps the state at a batch's start; two in turn, so that one good one remains when a batch starts badly. */
   #backUp(step: number): void {
     const [older, newer] = this.#backups;
+    if (!older) return;
     this.#backups[0] = newer!;
-    this.#backups[1] = older!;
-    older!.step = step;
-    older!.time = this.#time;
-    for (const [name, tensor] of older!.tensors) {
+    this.#backups[1] = older;
+    older.step = step;
+    older.time = this.#time;
+    for (const [name, tensor] of older.tensors) {
       const group = this.stack.groups[name];
       this.recorder.copy({ tensor: group.change }, { tensor }, 4 * group.floats);
     }
   }
 
-  async #diverge(step: number, loss: number, atStart: boolean): Promise<void> {
+  /** What follows the divergence of a single stack. */
+  async #returnToGood(atStart: boolean): Promise<void> {
     this.#status = "diverged";
-    this.#divergedAt = { step, loss };
     const [older, newer] = this.#backups;
     // When the very first state is the bad one, there is nothing better to return to than itself.
     const good = atStart && older!.step >= 0 ? older! : newer!;
@@ -614,13 +739,23 @@ export class GradientFlow {
     this.#time = good.time;
   }
 
+  /** Layers of all replicas, which are clipped one by one. */
   #layers(group: ParameterGroup): number {
-    return group.name === "Z" ? this.stack.shape.depth : 1;
+    return this.stack.replicas * (group.name === "Z" ? this.stack.shape.depth : 1);
   }
 
   #layerFloats(group: ParameterGroup): number {
     return group.floats / this.#layers(group);
   }
+}
+
+function checkReplicas({ method, stop }: FlowConfig, rates: readonly number[]): void {
+  if (method === "adaptive")
+    throw new ConfigError("method", "must have fixed steps with several replicas, which share them", method);
+  if (stop.lossBelow !== undefined)
+    throw new ConfigError("stop.lossBelow", "must be absent with several replicas, which end together", stop.lossBelow);
+  if (rates.some((rate) => rate !== rates[0]) && (method !== "euler" || stop.time !== undefined))
+    throw new ConfigError("rates", "must agree but for Euler's method without stop.time");
 }
 
 /** Floats from the gradient of one stage to the next: bindings begin at multiples of 256 bytes. */

@@ -1,6 +1,5 @@
 import { DataError } from "../config/errors.ts";
-import type { DenseStack } from "../model/dense_stack.ts";
-import { packLayers, unpackLayers } from "../model/dense_stack.ts";
+import type { CanonicalWeights, DenseStack } from "../model/dense_stack.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { FlowSnapshot, GradientFlow } from "./gradient_flow.ts";
 
@@ -9,10 +8,11 @@ type Tensors = Record<string, { shape: readonly number[]; data: Float32Array<Arr
 /**
  * The exact state of a training run as named tensors in canonical layouts: `change.A` [q,d], `change.V` [L,q,m],
  * `change.W` [L,m,q], `change.B` [d',q] (the weights are initial + change), the optimiser's `moment1.*` and `moment2.*`,
- * and step, time and controller state as metadata. `prefix` keeps several runs apart in one file.
+ * and step, time and controller state as metadata. Of several replicas all tensors are [R, …]. `prefix` keeps several runs
+ * apart in one file.
  */
 export async function checkpointTraining(stack: DenseStack, flow: GradientFlow, prefix = ""): Promise<Checkpoint> {
-  const { moments, ...numbers } = await flow.snapshot();
+  const { moments, replicas, ...numbers } = await flow.snapshot();
   const tensors: Tensors = {};
   addGroups(tensors, stack, `${prefix}change`, await stack.readState());
   for (const moment of ["moment1", "moment2"]) {
@@ -24,7 +24,18 @@ export async function checkpointTraining(stack: DenseStack, flow: GradientFlow, 
     );
     addGroups(tensors, stack, `${prefix}${moment}`, groups);
   }
-  const metadata = Object.fromEntries(Object.entries(numbers).map(([key, value]) => [`${prefix}${key}`, hexOf(value)]));
+  const each = replicas.flatMap(({ loss, divergedAt }, r): [string, number][] => [
+    [`loss.${r}`, loss],
+    ...(divergedAt
+      ? ([
+          [`divergedStep.${r}`, divergedAt.step],
+          [`divergedLoss.${r}`, divergedAt.loss],
+        ] as [string, number][])
+      : []),
+  ]);
+  const metadata = Object.fromEntries(
+    [...Object.entries(numbers), ...each].map(([key, value]) => [`${prefix}${key}`, hexOf(value)]),
+  );
   return { tensors, metadata };
 }
 
@@ -46,25 +57,19 @@ export function restoreTraining(
       throw new DataError(source, `${prefix}${name} has ${tensor.data.length} numbers, this run needs ${length}`);
     return tensor.data;
   };
-  const { shape, groups } = stack;
   const readGroups = (family: string) => {
-    const layerNumbers = shape.depth * shape.hidden * shape.width;
-    const fill = (floats: number, data: Float32Array<ArrayBuffer>) => {
-      const out = new Float32Array(floats);
-      out.set(data);
-      return out;
-    };
-    return {
-      A: fill(groups.A.floats, find(`${family}.A`, shape.width * shape.inputs)),
-      Z: packLayers(
-        shape,
-        shape.depth,
-        stack.widthPadded,
-        find(`${family}.W`, layerNumbers),
-        find(`${family}.V`, layerNumbers),
-      ),
-      B: fill(groups.B.floats, find(`${family}.B`, shape.outputs * shape.width)),
-    };
+    const whole = TENSORS.map((name) => {
+      const each = numbersOf(stack, name);
+      const floats = stack.replicas * each;
+      // Groups that are not trained have no moments.
+      const absent = family !== "change" && !checkpoint.tensors[`${prefix}${family}.${name}`];
+      return [name, each, absent ? new Float32Array(floats) : find(`${family}.${name}`, floats)] as const;
+    });
+    const of = (replica: number) =>
+      Object.fromEntries(
+        whole.map(([name, each, data]) => [name, data.slice(replica * each, (replica + 1) * each)]),
+      ) as unknown as CanonicalWeights;
+    return stack.pack(Array.from({ length: stack.replicas }, (_, replica) => of(replica)));
   };
   const number = (key: string): number => {
     const text = checkpoint.metadata[`${prefix}${key}`];
@@ -80,7 +85,12 @@ export function restoreTraining(
   const snapshot: FlowSnapshot = {
     step: number("step"),
     time: number("time"),
-    loss: number("loss"),
+    replicas: Array.from({ length: stack.replicas }, (_, r) => ({
+      loss: number(`loss.${r}`),
+      ...(checkpoint.metadata[`${prefix}divergedStep.${r}`] !== undefined && {
+        divergedAt: { step: number(`divergedStep.${r}`), loss: number(`divergedLoss.${r}`) },
+      }),
+    })),
     dt: number("dt"),
     lastError: number("lastError"),
     rejected: number("rejected"),
@@ -89,19 +99,38 @@ export function restoreTraining(
   flow.restore(snapshot);
 }
 
+const TENSORS = ["A", "V", "W", "B"] as const;
+
+/** Numbers of a tensor of one replica. */
+function numbersOf(stack: DenseStack, name: (typeof TENSORS)[number]): number {
+  return shapeOf(stack, name).reduce((product, extent) => product * extent, 1);
+}
+
+function shapeOf({ shape }: DenseStack, name: (typeof TENSORS)[number]): readonly number[] {
+  const { depth, width, hidden, inputs, outputs } = shape;
+  const shapes = { A: [width, inputs], V: [depth, width, hidden], W: [depth, hidden, width], B: [outputs, width] };
+  return shapes[name];
+}
+
 function addGroups(
   tensors: Tensors,
-  { shape, widthPadded }: DenseStack,
+  stack: DenseStack,
   family: string,
   state: Partial<Record<"A" | "Z" | "B", Float32Array<ArrayBuffer>>>,
 ): void {
-  const { depth, width, hidden, inputs, outputs } = shape;
-  if (state.A) tensors[`${family}.A`] = { shape: [width, inputs], data: state.A.slice(0, width * inputs) };
-  if (state.B) tensors[`${family}.B`] = { shape: [outputs, width], data: state.B.slice(0, outputs * width) };
-  if (state.Z) {
-    const { V, W } = unpackLayers(shape, depth, widthPadded, state.Z);
-    tensors[`${family}.V`] = { shape: [depth, width, hidden], data: V };
-    tensors[`${family}.W`] = { shape: [depth, hidden, width], data: W };
+  const { replicas } = stack;
+  const whole = (name: "A" | "Z" | "B") => state[name] ?? new Float32Array(stack.groups[name].floats);
+  const filled = { A: whole("A"), Z: whole("Z"), B: whole("B") };
+  const each = Array.from({ length: replicas }, (_, r) => stack.unpack(filled, r));
+  for (const name of TENSORS) {
+    if (!state[name === "A" || name === "B" ? name : "Z"]) continue;
+    const numbers = numbersOf(stack, name);
+    const data = new Float32Array(replicas * numbers);
+    each.forEach((weights, r) => {
+      data.set(weights[name], r * numbers);
+    });
+    const shape = shapeOf(stack, name);
+    tensors[`${family}.${name}`] = { shape: replicas === 1 ? shape : [replicas, ...shape], data };
   }
 }
 

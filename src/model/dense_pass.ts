@@ -1,4 +1,4 @@
-import { ACTIVATIONS, LOSSES, type Loss } from "../config/dense.ts";
+import { ACTIVATIONS, denseScales, LOSSES, type Loss } from "../config/dense.ts";
 import { ConfigError } from "../config/errors.ts";
 import type { Gpu, Tensor } from "../gpu/device.ts";
 import type { Kernel } from "../gpu/kernel.ts";
@@ -13,7 +13,7 @@ import {
 } from "../plan/dense.ts";
 import { lossGrid, matmulGrid, vectorGrid } from "../plan/grids.ts";
 import type { KernelName } from "../plan/kernel_name.ts";
-import { type MatmulPlace, matmulDispatches } from "../plan/matmul.ts";
+import { type MatmulPlace, matmulDispatch } from "../plan/matmul.ts";
 import {
   adjointStages,
   blendNumbers,
@@ -34,8 +34,8 @@ export interface DenseData {
 }
 
 /**
- * Partial gradients of a range of one parameter group: ∂ℓ/∂θ = scale · Σ_g partials[g], with `scales.w` in the first half
- * of each unit of `unitFloats` and `scales.v` in the second. With a `LayerBlend.metric` it is that matrix times ∂ℓ/∂θ.
+ * Partial gradients of a range of one parameter group: ∂ℓ/∂θ = scale · Σ_g partials[g], with `w` of the replica's scales in the
+ * first half of each unit of `unitFloats` and `v` in the second. With a `LayerBlend.metric` it is that matrix times ∂ℓ/∂θ.
  */
 export interface GradientPart {
   readonly group: GroupName;
@@ -44,21 +44,40 @@ export interface GradientPart {
   readonly partials: Range;
   readonly partialGroups: number;
   readonly unitFloats: number;
-  readonly scales: { readonly w: number; readonly v: number };
+  /** One for each replica. */
+  readonly scales: readonly GradientScales[];
+}
+
+export interface GradientScales {
+  readonly w: number;
+  readonly v: number;
+}
+
+/** States and gradients of the loss by them at both ends of a stack, each [n,q]: h_0, h_L, p_0 and p_L. */
+export interface StackEnds {
+  readonly firstState: Float32Array<ArrayBuffer>;
+  readonly lastState: Float32Array<ArrayBuffer>;
+  readonly firstAdjoint: Float32Array<ArrayBuffer>;
+  readonly lastAdjoint: Float32Array<ArrayBuffer>;
 }
 
 const CALIBRATION_LAYERS = 64;
 /** Time of a layer's adjoint over its forward pass: 2.2 on SwiftShader 5.0 (2026-11-23). */
 const ADJOINT_TO_FORWARD = 2.5;
 
+/** A range of a tensor with a matrix for each replica, `layer` floats from one to the next. */
+interface Operand extends Range {
+  readonly layer: number;
+}
+
 type MatmulEpilogue = 0 | 1 | 2 | 3 | 4;
 type ProductRole = "hidden" | "state" | "gradient";
 
-type DensePassOptions = Omit<DensePlanOptions, "rows">;
+type DensePassOptions = Omit<DensePlanOptions, "rows" | "replicas">;
 
 /**
  * Forward, loss and adjoint of a stack on one batch of n rows, with the states they need: as a residual network, or with
- * `options.solver` as a neural ODE whose weights over depth the stack's layers are.
+ * `options.solver` as a neural ODE whose weights over depth the stack's layers are. Replicas of a stack have n rows each.
  */
 export class DensePass {
   readonly stack: DenseStack;
@@ -86,13 +105,18 @@ export class DensePass {
   }
 
   /**
-   * Plans, compiles and allocates a pass, and uploads its data.
-   * @throws ConfigError when the data do not fit the shape or a label is out of range.
+   * Plans, compiles and allocates a pass, and uploads its data: the same for all replicas, or a list of one for each.
+   * @throws ConfigError when the data do not fit the shape, a label is out of range, or the device's layout takes no replicas.
    */
-  static async create(stack: DenseStack, data: DenseData, loss: Loss, options: DensePassOptions): Promise<DensePass> {
-    const { gpu, shape } = stack;
-    checkData(stack, data, loss);
-    const plan = planDense(shape, gpu.profile, { ...options, rows: data.rows });
+  static async create(
+    stack: DenseStack,
+    data: DenseData | readonly DenseData[],
+    loss: Loss,
+    options: DensePassOptions,
+  ): Promise<DensePass> {
+    const { gpu, shape, replicas } = stack;
+    const sets = dataSets(stack, data, loss);
+    const plan = planDense(shape, gpu.profile, { ...options, rows: sets[0]!.rows, replicas });
     const activation = { ACTIVATION: ACTIVATIONS.indexOf(shape.activation) };
     const kernels: Record<string, Kernel> = {};
     const compile = async (role: string, name: KernelName, constants: KernelPlan["constants"] = {}) => {
@@ -123,8 +147,8 @@ export class DensePass {
     pass.#tensors.partialsA = gpu.tensor("partials of A", 4 * stack.groups.A.floats);
     pass.#tensors.partialsB = gpu.tensor("partials of B", 4 * stack.groups.B.floats);
     if (solver) pass.#uploadSolver(solver);
-    gpu.write(pass.#tensor("input"), data.inputs);
-    gpu.write(pass.#tensor("target"), data.targets);
+    gpu.write(pass.#tensor("scales"), Float32Array.from(pass.#scales.flatMap(({ w, v }) => [w, v])));
+    pass.#upload(sets);
     await pass.#calibrate(options);
     return pass;
   }
@@ -151,7 +175,12 @@ export class DensePass {
     recorder.submit();
     recorder.destroy();
     const nanosecondsPerLayer = ((options.training ? ADJOINT_TO_FORWARD : 1) * 1e6 * milliseconds) / layers;
-    const measured = planDense(plan.shape, this.#gpu.profile, { ...options, rows: plan.rows, nanosecondsPerLayer });
+    const measured = planDense(plan.shape, this.#gpu.profile, {
+      ...options,
+      rows: plan.rows,
+      replicas: plan.replicas,
+      nanosecondsPerLayer,
+    });
     if (measured.segments[0]!.count < plan.segments[0]!.count) this.#plan = measured;
   }
 
@@ -164,18 +193,35 @@ export class DensePass {
     return Object.values(this.#tensors).reduce((sum, tensor) => sum + tensor.bytes, 0);
   }
 
-  /** F [n,d'] of the last forward pass. */
+  /** F [n,d'] of the last forward pass, [R,n,d'] of several replicas. */
   get output(): Tensor {
     return this.#tensor("output");
   }
 
-  /** Replaces the rows of data; the number of rows stays. */
-  setData(data: DenseData): void {
-    checkData(this.stack, data, this.loss);
-    if (data.rows !== this.plan.rows) throw new ConfigError("rows", `must stay ${this.plan.rows}`, data.rows);
-    this.#gpu.write(this.#tensor("input"), data.inputs);
-    this.#gpu.write(this.#tensor("target"), data.targets);
+  /** Replaces the rows of data, of all replicas or of each; the number of rows stays. */
+  setData(data: DenseData | readonly DenseData[]): void {
+    const sets = dataSets(this.stack, data, this.loss);
+    const { rows } = sets[0]!;
+    if (rows !== this.plan.rows) throw new ConfigError("rows", `must stay ${this.plan.rows}`, rows);
+    this.#upload(sets);
     this.#embedded = false;
+  }
+
+  #upload(sets: readonly DenseData[]): void {
+    sets.forEach(({ inputs, targets }, r) => {
+      this.#gpu.write(this.#tensor("input"), inputs, r * inputs.byteLength);
+      this.#gpu.write(this.#tensor("target"), targets, r * targets.byteLength);
+    });
+  }
+
+  /** Of the gradients of W and V, and of the steps of the sweeps: (outer · inner, outer) of each replica. */
+  get #scales(): readonly GradientScales[] {
+    const { stack, plan } = this;
+    return stack.betas.map((beta) => {
+      // A step of a solver is 1/N long, whatever β.
+      const { outer, inner } = this.#solver ? plan.scales : denseScales({ ...stack.shape, beta });
+      return { w: outer * inner, v: outer };
+    });
   }
 
   get #blends(): boolean {
@@ -228,7 +274,7 @@ export class DensePass {
     });
     const { width, outputs } = this.stack.shape;
     // F [n,d'] = h_L [n,q] Bᵀ
-    this.#matmul(recorder, this.#finalState(), { tensor: this.stack.groups.B.weights }, this.#tensor("output"), {
+    this.#matmul(recorder, this.#finalState(), this.#map("B"), this.#data("output", outputs), {
       rows: plan.rows,
       columns: outputs,
       inner: width,
@@ -241,9 +287,12 @@ export class DensePass {
     });
   }
 
-  /** Records the loss of the last forward pass and its gradient; `into`[`at`] (vec2f) becomes (loss, rows classified rightly). */
+  /**
+   * Records the loss of the last forward pass and its gradient; `into`[`at` + r] (vec2f) becomes (loss, rows classified
+   * rightly) of replica r.
+   */
   encodeLoss(recorder: Recorder, into: Tensor, at: number): void {
-    const { rows } = this.plan;
+    const { rows, replicas } = this.plan;
     const { outputs } = this.stack.shape;
     const scale = this.loss === "mean-square" ? 1 / (rows * outputs) : 1 / rows;
     recorder.dispatch(
@@ -254,10 +303,10 @@ export class DensePass {
         grad: this.#tensor("gradOutput"),
         row_loss: this.#tensor("rowLoss"),
       },
-      { rows, outputs, scale },
-      lossGrid(rows),
+      { rows: replicas * rows, outputs, scale },
+      lossGrid(replicas * rows),
     );
-    recorder.dispatch(this.#kernels.sum!, { x: this.#tensor("rowLoss"), y: into }, { count: rows, at }, [1]);
+    recorder.dispatch(this.#kernels.sum!, { x: this.#tensor("rowLoss"), y: into }, { count: rows, at }, [replicas]);
   }
 
   /**
@@ -269,23 +318,12 @@ export class DensePass {
     const { width, outputs, inputs } = stack.shape;
     const states = this.#tensor("states");
     const adjoint = this.#tensor("adjoint");
-    // p_L [n,q] = ∂ℓ/∂F [n,d'] B
-    this.#matmul(recorder, { tensor: this.#tensor("gradOutput") }, { tensor: stack.groups.B.weights }, adjoint, {
-      rows: plan.rows,
-      columns: width,
-      inner: outputs,
-      a_row: outputs,
-      a_column: 1,
-      b_row: width,
-      b_column: 1,
-      y_row: plan.widthPadded,
-      y_column: 1,
-    });
+    this.#seedAdjoint(recorder);
     recorder.clear({ tensor: this.#tensor("adjointLow") });
-    const scales = { w: plan.scales.outer * plan.scales.inner, v: plan.scales.outer };
+    const scales = this.#scales;
     if (trained.B) {
       // dB [d',q] = Σ_rows ∂ℓ/∂F h_Lᵀ
-      this.#matmul(recorder, { tensor: this.#tensor("gradOutput") }, this.#finalState(), this.#tensor("partialsB"), {
+      this.#matmul(recorder, this.#data("gradOutput", outputs), this.#finalState(), this.#map("B", "partialsB"), {
         rows: outputs,
         columns: width,
         inner: plan.rows,
@@ -335,7 +373,7 @@ export class DensePass {
       });
     if (trained.A) {
       // dA [q,d] = Σ_rows p_0 xᵀ
-      this.#matmul(recorder, { tensor: adjoint }, { tensor: this.#tensor("input") }, this.#tensor("partialsA"), {
+      this.#matmul(recorder, this.#state(adjoint), this.#data("input", inputs), this.#map("A", "partialsA"), {
         rows: width,
         columns: inputs,
         inner: plan.rows,
@@ -357,22 +395,62 @@ export class DensePass {
         partials: { tensor: this.#tensor(`partials${name}`) },
         partialGroups: 1,
         unitFloats: 2 * floats,
-        scales: { w: 1, v: 1 },
+        scales: scales.map(() => ({ w: 1, v: 1 })),
       });
     }
   }
 
-  /** States h_k of the last training pass that stored them, [slots, n, q]; for tests and `--check`. */
+  /** States h_k of the last training pass that stored them, [slots, n, q], of several replicas [slots, R, n, q]; for tests and `--check`. */
   async readStates(): Promise<Float32Array<ArrayBuffer>> {
     const { plan } = this;
     const raw = await this.#gpu.read(this.#tensor("states"));
     const { width } = this.stack.shape;
-    const out = new Float32Array(plan.slots * plan.rows * width);
+    const rows = plan.replicas * plan.rows;
+    const out = new Float32Array(plan.slots * rows * width);
     for (let k = 0; k < plan.slots; k++)
-      for (let r = 0; r < plan.rows; r++)
+      for (let r = 0; r < rows; r++) {
+        const padded = Math.floor(r / plan.rows) * plan.rowsPadded + (r % plan.rows);
         for (let i = 0; i < width; i++)
-          out[(k * plan.rows + r) * width + i] = raw[k * plan.slotFloats + r * plan.widthPadded + i]!;
+          out[(k * rows + r) * width + i] = raw[k * plan.slotFloats + padded * plan.widthPadded + i]!;
+      }
     return out;
+  }
+
+  /** Passes forward and back at the current weights and reads the ends of the stack, of each replica. */
+  async readEnds(recorder: Recorder): Promise<StackEnds[]> {
+    const { plan } = this;
+    const { rows, rowsPadded, widthPadded, replicas } = plan;
+    const { width } = this.stack.shape;
+    const read = async (tensor: Tensor, offset = 0) => {
+      const raw = new Float32Array(await recorder.read(tensor, offset, 4 * replicas * rowsPadded * widthPadded));
+      return Array.from({ length: replicas }, (_, r) => {
+        const out = new Float32Array(rows * width);
+        for (let i = 0; i < rows; i++) {
+          const at = (r * rowsPadded + i) * widthPadded;
+          out.set(raw.subarray(at, at + width), i * width);
+        }
+        return out;
+      });
+    };
+    this.forward(recorder);
+    const final = this.#finalState();
+    const stored = plan.states === "stored";
+    const firstStates = read(stored ? final.tensor : this.#tensor("embedded"));
+    const lastStates = read(final.tensor, final.offset);
+    this.#tensors.batchLoss ??= this.#gpu.tensor("losses of a batch", 8 * replicas);
+    this.encodeLoss(recorder, this.#tensors.batchLoss, 0);
+    this.#seedAdjoint(recorder);
+    const lastAdjoints = read(this.#tensor("adjoint"));
+    this.adjoint(recorder, { A: false, Z: false, B: false }, () => {});
+    const firstAdjoints = read(this.#tensor("adjoint"));
+    recorder.submit();
+    const [h0, hL, p0, pL] = await Promise.all([firstStates, lastStates, firstAdjoints, lastAdjoints]);
+    return h0.map((firstState, r) => ({
+      firstState,
+      lastState: hL[r]!,
+      firstAdjoint: p0[r]!,
+      lastAdjoint: pL[r]!,
+    }));
   }
 
   destroy(): void {
@@ -385,11 +463,43 @@ export class DensePass {
     return tensor;
   }
 
-  #finalState(): Range {
+  /** Floats from one replica to the next in a state, in rows of data, and in A or B or what is laid out as these. */
+  #state(tensor: Tensor): Operand {
+    const { rowsPadded, widthPadded } = this.plan;
+    return { tensor, layer: rowsPadded * widthPadded };
+  }
+
+  #data(name: "input" | "output" | "gradOutput", columns: number): Operand {
+    return { tensor: this.#tensor(name), layer: this.plan.rows * columns };
+  }
+
+  #map(group: "A" | "B", name?: "partialsA" | "partialsB"): Operand {
+    const { floats, weights } = this.stack.groups[group];
+    return { tensor: name ? this.#tensor(name) : weights, layer: floats / this.stack.replicas };
+  }
+
+  #finalState(): Operand {
     const { plan } = this;
     const slot = plan.states === "stored" ? plan.layers : 0;
     // The recomputing plan leaves h_L in slot 0 until the adjoint sweep restores a checkpoint.
-    return { tensor: this.#tensor("states"), offset: 4 * plan.slotFloats * slot, bytes: 4 * plan.slotFloats };
+    return { ...this.#state(this.#tensor("states")), offset: 4 * plan.slotFloats * slot, bytes: 4 * plan.slotFloats };
+  }
+
+  #seedAdjoint(recorder: Recorder): void {
+    const { plan } = this;
+    const { width, outputs } = this.stack.shape;
+    // p_L [n,q] = ∂ℓ/∂F [n,d'] B
+    this.#matmul(recorder, this.#data("gradOutput", outputs), this.#map("B"), this.#state(this.#tensor("adjoint")), {
+      rows: plan.rows,
+      columns: width,
+      inner: outputs,
+      a_row: outputs,
+      a_column: 1,
+      b_row: width,
+      b_column: 1,
+      y_row: plan.widthPadded,
+      y_column: 1,
+    });
   }
 
   #embed(recorder: Recorder, into: Tensor): void {
@@ -398,9 +508,9 @@ export class DensePass {
     // h_0 [n,q] = X [n,d] Aᵀ
     this.#matmul(
       recorder,
-      { tensor: this.#tensor("input") },
-      { tensor: this.stack.groups.A.weights },
-      { tensor: into, bytes: 4 * plan.slotFloats },
+      this.#data("input", inputs),
+      this.#map("A"),
+      { ...this.#state(into), bytes: 4 * plan.slotFloats },
       {
         rows: plan.rows,
         columns: width,
@@ -507,6 +617,7 @@ export class DensePass {
   /** Layers of a segment from slot `firstSlot`; the state after each goes `step` slots further. */
   #walk(recorder: Recorder, segment: Segment, firstSlot: number, step: 0 | 1): void {
     const { plan } = this;
+    const { replicas } = plan;
     const { outer, inner } = plan.scales;
     const slots: Range = {
       tensor: this.#tensor("states"),
@@ -517,8 +628,13 @@ export class DensePass {
     if (forward) {
       recorder.dispatch(
         this.#kernels.forward!,
-        { weights: this.#weights(segment), states: slots, state_low: this.#tensor("stateLow") },
-        { layer_count: segment.count, slot_step: step, slot4: plan.slotFloats / 4, outer, inner },
+        {
+          weights: this.#weights(segment),
+          scales: this.#tensor("scales"),
+          states: slots,
+          state_low: this.#tensor("stateLow"),
+        },
+        { layer_count: segment.count, replicas, slot_step: step, slot4: plan.slotFloats / 4, inner },
         forward.grid,
       );
       return;
@@ -557,8 +673,9 @@ export class DensePass {
   /** Adjoint of a segment whose states are in `slots`; leaves its partial gradients in `partials`. */
   #sweep(recorder: Recorder, segment: Segment, slots: Range): void {
     const { plan } = this;
-    const { outer, inner } = plan.scales;
-    const scale = outer * inner;
+    const { replicas } = plan;
+    const { inner } = plan.scales;
+    const scales = this.#tensor("scales");
     const weights = this.#weights(segment);
     const slot4 = plan.slotFloats / 4;
     const adjoint = this.#tensor("adjoint");
@@ -568,8 +685,8 @@ export class DensePass {
     if (plan.layout === "rows" && sweep) {
       recorder.dispatch(
         this.#kernels.adjoint!,
-        { weights, states: slots, adjoint, adjoint_low, partials },
-        { layer_count: segment.count, slot4, scale, inner },
+        { weights, scales, states: slots, adjoint, adjoint_low, partials },
+        { layer_count: segment.count, replicas, slot4, inner },
         sweep.grid,
       );
       return;
@@ -579,14 +696,14 @@ export class DensePass {
       const adjoints = this.#tensor("adjoints");
       recorder.dispatch(
         this.#kernels.adjoint!,
-        { weights, states: slots, adjoint, adjoint_low, adjoints },
-        { layer_count: segment.count, slot4, scale, inner },
+        { weights, scales, states: slots, adjoint, adjoint_low, adjoints },
+        { layer_count: segment.count, replicas, slot4, inner },
         sweep.grid,
       );
       recorder.dispatch(
         this.#kernels.gradient!,
         { weights, states: slots, adjoints, partials },
-        { layer_count: segment.count, slot4, rows: plan.rowsPadded, inner },
+        { layer_count: segment.count, replicas, slot4, rows: plan.rowsPadded, inner },
         gradient.grid,
       );
       return;
@@ -716,18 +833,20 @@ export class DensePass {
     second: Tensor = this.#tensor("unused"),
   ): void {
     const kernel = this.#kernels[`${role} ${epilogue}`]!;
-    for (const { params, grid } of matmulDispatches(this.plan.products![role], place))
-      recorder.dispatch(kernel, { a, b, y, second }, params, grid);
+    const { params, grid } = matmulDispatch(this.plan.products![role], place);
+    recorder.dispatch(kernel, { a, b, y, second }, params, grid);
   }
 
-  /** A product at the ends of the network, whose strides are those of the data. */
-  #matmul(recorder: Recorder, a: Range, b: Range, y: Tensor | Range, params: Record<string, number>): void {
+  /** A product at the ends of the network, of every replica, whose strides are those of the data. */
+  #matmul(recorder: Recorder, a: Operand, b: Operand, y: Operand, params: Record<string, number>): void {
     const { rows, columns } = params as { rows: number; columns: number };
+    const [x, groups = 1] = matmulGrid(rows, columns);
+    const layers = { a_layer: a.layer, b_layer: b.layer, y_layer: y.layer };
     recorder.dispatch(
       this.#kernels.matmul!,
       { a, b, y, second: this.#tensor("unused") },
-      { a_at: 0, b_at: 0, y_at: 0, from_at: 0, alpha: 1, ...params },
-      matmulGrid(rows, columns),
+      { a_at: 0, b_at: 0, y_at: 0, from_at: 0, alpha: 1, ...layers, ...params },
+      [x, groups, this.plan.replicas],
     );
   }
 }
@@ -739,6 +858,19 @@ function productsOf(training: boolean, stages: number): readonly (readonly [Prod
     ["state", stages > 1 ? 0 : 4],
   ] as const;
   return training ? [...forward, ["hidden", 2], ["hidden", 3], ["gradient", 0]] : forward;
+}
+
+/** The rows of each replica. */
+function dataSets(stack: DenseStack, data: DenseData | readonly DenseData[], loss: Loss): readonly DenseData[] {
+  const sets = "rows" in data ? Array.from({ length: stack.replicas }, () => data) : data;
+  if (sets.length !== stack.replicas)
+    throw new ConfigError("data", `must be ${stack.replicas} sets of rows, one for each replica`, sets.length);
+  for (const set of sets) {
+    checkData(stack, set, loss);
+    if (set.rows !== sets[0]!.rows)
+      throw new ConfigError("rows", `must be ${sets[0]!.rows} in every replica`, set.rows);
+  }
+  return sets;
 }
 
 function checkData({ shape }: DenseStack, data: DenseData, loss: Loss): void {

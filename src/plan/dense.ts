@@ -49,12 +49,14 @@ export interface DensePlan {
   readonly layout: DenseLayout;
   /** The layout with its tile sizes. */
   readonly choice: ResolvedChoice;
-  /** n, and n rounded up to whole workgroups. */
+  /** R, stacks side by side in every dispatch. */
+  readonly replicas: number;
+  /** n of a replica, and n rounded up to whole workgroups. */
   readonly rows: number;
   readonly rowsPadded: number;
   /** q rounded up as `paddedWidth` says. */
   readonly widthPadded: number;
-  /** Floats of one hidden unit (W_j, V_·j), of one layer, and of one stored state (a multiple of 64). */
+  /** Floats of one hidden unit (W_j, V_·j), of one layer of all replicas, and of their stored state (a multiple of 64). */
   readonly unitFloats: number;
   readonly layerFloats: number;
   readonly slotFloats: number;
@@ -67,7 +69,7 @@ export interface DensePlan {
   readonly states: "stored" | "recomputed";
   /** Slots of the states tensor. */
   readonly slots: number;
-  /** Partial weight gradients summed by the update: one for each workgroup of rows, or 1. */
+  /** Partial weight gradients summed by the update: one for each workgroup of a replica's rows, or 1. */
   readonly partialGroups: number;
   readonly kernels: { readonly forward?: KernelPlan; readonly adjoint?: KernelPlan; readonly gradient?: KernelPlan };
   readonly products?: DenseProducts;
@@ -80,6 +82,8 @@ export interface DensePlan {
 
 export interface DensePlanOptions extends ChoiceOptions {
   readonly rows: number;
+  /** Stacks side by side, each with `rows` rows; default 1. */
+  readonly replicas?: number;
   /** Without training only a forward pass is planned, and no state is stored. */
   readonly training: boolean;
   /** Bytes allowed for stored states. Default: the adapter's largest buffer. */
@@ -100,22 +104,29 @@ const BATCH_BYTES = 67_108_864;
 
 /**
  * Shapes and limits → layout, segments, bytes. Pure.
- * @throws ConfigError when a tensor of one layer exceeds the adapter's largest binding, or the solver does not fit.
+ * @throws ConfigError when a tensor of one layer exceeds the adapter's largest binding, the solver does not fit, or replicas
+ * are asked for where a layer is a matrix product.
  */
 export function planDense(shape: DenseShape, profile: DeviceProfile, options: DensePlanOptions): DensePlan {
   const { hidden } = shape;
-  const { rows, training, solver } = options;
+  const { rows, replicas = 1, training, solver } = options;
   if (solver) checkSolver(solver, shape.depth);
   const stages = solver?.b.length ?? 1;
   const layers = solver ? solver.steps * stages : shape.depth;
   const widthPadded = paddedWidth(shape.width, profile);
   const unitFloats = 2 * widthPadded;
-  const layerFloats = hidden * unitFloats;
+  const layerFloats = replicas * hidden * unitFloats;
   const notes: string[] = [];
 
   const { choice, note } = resolveChoice(shape, profile, options);
   if (note !== undefined) notes.push(note);
   const { layout } = choice;
+  if (replicas > 1 && layout === "matmul")
+    throw new ConfigError(
+      "replicas",
+      `must be 1 where a layer is a matrix product (width ${shape.width}, hidden ${hidden}, rows ${rows})`,
+      replicas,
+    );
   const rowsPadded =
     choice.layout === "rows"
       ? ceilTo(rows, choice.workgroup * choice.rows)
@@ -123,7 +134,7 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
         ? ceilTo(rows, Math.max(choice.rows, choice.gradientRows))
         : rows;
   const partialGroups = choice.layout === "rows" ? rowsPadded / (choice.workgroup * choice.rows) : 1;
-  const slotFloats = ceilTo(rowsPadded * widthPadded, 64);
+  const slotFloats = ceilTo(replicas * rowsPadded * widthPadded, 64);
   const hiddenPadded = ceilTo(hidden, 4);
 
   const layerBytes = 4 * layerFloats;
@@ -141,7 +152,7 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
       );
 
   // Layers a dispatch may walk: by time, by what one binding holds, by the partial gradients.
-  const nanoseconds = options.nanosecondsPerLayer ?? estimateLayer(shape, rowsPadded, profile);
+  const nanoseconds = options.nanosecondsPerLayer ?? estimateLayer(shape, replicas * rowsPadded, profile);
   const byTime = Math.floor(((options.timeBudgetMs ?? 100) * 1e6) / nanoseconds);
   const byWeights = Math.floor(profile.maxBindingBytes / layerBytes);
   const byStates = Math.floor(profile.maxBindingBytes / slotBytes) - 1;
@@ -169,7 +180,15 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
     segments.push({ first, count: Math.min(segmentLayers, layers - first) });
   const slots = training ? (stored ? layers + 1 : segmentLayers + 1) : 1;
 
-  const kernels = fusedKernels(choice, shape, widthPadded, rowsPadded, segmentLayers, profile, training, solver);
+  const kernels = fusedKernels(
+    choice,
+    shape,
+    widthPadded,
+    { rowsPadded, replicas, segmentLayers },
+    profile,
+    training,
+    solver,
+  );
   const products =
     choice.layout === "matmul"
       ? planProducts(shape, { layers, stages }, widthPadded, hiddenPadded, rows, slotBytes, profile, choice.product)
@@ -181,14 +200,16 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
         : `width ${shape.width} and hidden ${hidden} exceed the depth-fused kernels: matrix products of single layers`,
     );
 
+  const allRows = replicas * rows;
   const tensors: Record<string, number> = {
-    input: 4 * rows * shape.inputs,
+    input: 4 * allRows * shape.inputs,
     states: slots * slotBytes,
     stateLow: slotBytes,
-    output: 4 * rows * shape.outputs,
-    gradOutput: 4 * rows * shape.outputs,
-    target: 4 * rows * shape.outputs,
-    rowLoss: 8 * rows,
+    output: 4 * allRows * shape.outputs,
+    gradOutput: 4 * allRows * shape.outputs,
+    target: 4 * allRows * shape.outputs,
+    rowLoss: 8 * allRows,
+    scales: 8 * replicas,
   };
   if (training) {
     tensors.adjoint = slotBytes;
@@ -220,6 +241,7 @@ export function planDense(shape: DenseShape, profile: DeviceProfile, options: De
     shape,
     layout,
     choice,
+    replicas,
     rows,
     rowsPadded,
     widthPadded,
@@ -253,7 +275,7 @@ export function dispatchesPerStep(
   const forward = plan.layout === "matmul" ? (2 + combined) * depth : segments;
   const again = plan.states === "recomputed" ? forward : 0;
   const adjoint = plan.products
-    ? (3 + combined) * depth + combined * batches(plan, plan.products) + 2 * gradientDispatches(plan, plan.products)
+    ? (3 + combined) * depth + (2 + combined) * batches(plan, plan.products)
     : plan.layout === "tile"
       ? 2 * segments
       : segments;
@@ -264,19 +286,19 @@ export function dispatchesPerStep(
   return 4 + blends + forward + again + adjoint + updates + (trained.A ? 3 : 0) + (trained.B ? 2 : 0);
 }
 
-/** Dispatches for one half of all weight gradients. */
-function gradientDispatches(plan: DensePlan, products: DenseProducts): number {
-  return products.gradient.variant === "registers" ? plan.layers : batches(plan, products);
-}
-
 function batches({ segments }: DensePlan, { layers }: DenseProducts): number {
   return segments.reduce((sum, { count }) => sum + Math.ceil(count / layers), 0);
 }
 
-/** Device bytes of a stack's parameters: weights in use, change from the initial value, and the initial value. */
-export function stackBytes(shape: DenseShape, tied: boolean, profile: DeviceProfile): Readonly<Record<string, number>> {
-  const layerBytes = 4 * shape.hidden * 2 * paddedWidth(shape.width, profile);
-  const ends = 4 * (ceilTo(shape.width * shape.inputs, 4) + ceilTo(shape.width * shape.outputs, 4));
+/** Device bytes of the parameters of `replicas` stacks: weights in use, change from the initial value, and the initial value. */
+export function stackBytes(
+  shape: DenseShape,
+  tied: boolean,
+  profile: DeviceProfile,
+  replicas = 1,
+): Readonly<Record<string, number>> {
+  const layerBytes = 4 * replicas * shape.hidden * 2 * paddedWidth(shape.width, profile);
+  const ends = 4 * replicas * (ceilTo(shape.width * shape.inputs, 4) + ceilTo(shape.width * shape.outputs, 4));
   return {
     weights: shape.depth * layerBytes + ends,
     change: shape.depth * layerBytes + ends,
@@ -288,26 +310,27 @@ function fusedKernels(
   choice: ResolvedChoice,
   { hidden }: DenseShape,
   widthPadded: number,
-  rowsPadded: number,
-  segmentLayers: number,
+  { rowsPadded, replicas, segmentLayers }: { rowsPadded: number; replicas: number; segmentLayers: number },
   profile: DeviceProfile,
   training: boolean,
   solver: DepthSolver | undefined,
 ): DensePlan["kernels"] {
   if (choice.layout === "matmul") return {};
-  const constants = { WIDTH: widthPadded, HIDDEN: hidden, ROWS: choice.rows, WORKGROUP: choice.workgroup };
+  const constants = {
+    ...{ WIDTH: widthPadded, HIDDEN: hidden, ROWS: choice.rows, WORKGROUP: choice.workgroup },
+  };
   const single = solver === undefined || solver.b.length === 1;
   const down = { ...constants, ...(!single && forwardStages(solver)) };
   const up = { ...constants, ...(!single && adjointStages(solver)) };
   if (choice.layout === "rows") {
-    const grid = [rowsPadded / (choice.workgroup * choice.rows), 1, 1] as const;
+    const grid = [rowsPadded / (choice.workgroup * choice.rows), replicas, 1] as const;
     return {
       forward: { name: "dense/rows_forward", constants: down, grid },
       ...(training && { adjoint: { name: "dense/rows_adjoint", constants: up, grid } }),
     };
   }
   const { gradientRows, gradientUnits } = choice;
-  const grid = [rowsPadded / choice.rows, 1, 1] as const;
+  const grid = [rowsPadded / choice.rows, replicas, 1] as const;
   return {
     forward: { name: "dense/tile_forward", constants: down, grid },
     ...(training && {
@@ -315,7 +338,7 @@ function fusedKernels(
       gradient: {
         name: "dense/tile_gradient",
         constants: { ...constants, ROWS: gradientRows, UNITS: gradientUnits },
-        grid: [Math.ceil(hidden / gradientUnits), Math.min(segmentLayers, profile.maxGroupsPerDimension), 1],
+        grid: [Math.ceil(hidden / gradientUnits), Math.min(segmentLayers, profile.maxGroupsPerDimension), replicas],
       },
     }),
   };

@@ -11,6 +11,11 @@ import { choiceText, type DenseChoice, findTuned, shapeClass } from "./tuning.ts
 const ROWS_WIDTH = 16;
 const MAX_REGISTER_CHUNKS = 28; // ROWS · WIDTH/4 vec4 a lane; more costs seconds of compilation (SwiftShader, 2026-11)
 
+interface Sizes {
+  readonly rows: number;
+  readonly replicas: number;
+}
+
 type Of<L extends DenseLayout> = Extract<DenseChoice, { layout: L }>;
 /** A choice without gaps. */
 export type ResolvedChoice = Required<Of<"rows">> | Required<Of<"tile">> | Of<"matmul">;
@@ -18,6 +23,7 @@ export type ResolvedChoice = Required<Of<"rows">> | Required<Of<"tile">> | Of<"m
 /** What `resolveChoice` looks at of a pass's options. */
 export interface ChoiceOptions {
   readonly rows: number;
+  readonly replicas?: number;
   readonly training: boolean;
   readonly layout?: DenseLayout;
   readonly choice?: DenseChoice;
@@ -30,18 +36,23 @@ export interface ChoiceOptions {
 export function resolveChoice(
   shape: DenseShape,
   profile: DeviceProfile,
-  { rows, training, layout, choice }: ChoiceOptions,
+  { rows, replicas = 1, training, layout, choice }: ChoiceOptions,
 ): { readonly choice: ResolvedChoice; readonly note?: string } {
+  const sizes = { rows, replicas };
   const asked = choice ?? (layout && { layout });
-  if (asked) return { choice: complete(asked, shape, profile, rows) };
-  const tuned = findTuned(profile.tuning, shapeClass(paddedWidth(shape.width, profile), shape.hidden, rows, training));
-  const planned = () => complete({ layout: chooseLayout(shape, profile, rows) }, shape, profile, rows);
+  if (asked) return { choice: complete(asked, shape, profile, sizes) };
+  // What was tuned for one stack fills the device with one: replicas share it out differently.
+  const tuned =
+    replicas === 1
+      ? findTuned(profile.tuning, shapeClass(paddedWidth(shape.width, profile), shape.hidden, rows, training))
+      : undefined;
+  const planned = () => complete({ layout: chooseLayout(shape, profile, rows) }, shape, profile, sizes);
   if (!tuned) return { choice: planned() };
   const text = choiceText(tuned.choice);
   try {
     const instead = tuned.plannedMilliseconds === null ? "" : ` instead of ${tuned.plannedMilliseconds}`;
     const note = `tuned choice: ${text} (${tuned.milliseconds} ms a step at depth ${tuned.depth}${instead}, ${tuned.date})`;
-    return { choice: complete(tuned.choice, shape, profile, rows), note };
+    return { choice: complete(tuned.choice, shape, profile, sizes), note };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     return { choice: planned(), note: `the tuned choice is left out (${text}): ${error.message}` };
@@ -72,16 +83,16 @@ function chooseLayout(shape: DenseShape, profile: DeviceProfile, rows: number): 
 }
 
 /** Fills the gaps of a choice and checks it against the device. */
-function complete(choice: DenseChoice, shape: DenseShape, profile: DeviceProfile, rows: number): ResolvedChoice {
+function complete(choice: DenseChoice, shape: DenseShape, profile: DeviceProfile, sizes: Sizes): ResolvedChoice {
   const width = paddedWidth(shape.width, profile);
-  if (choice.layout === "rows") return completeRows(choice, width, profile, rows);
-  if (choice.layout === "tile") return completeTile(choice, width, shape.hidden, profile, rows);
+  if (choice.layout === "rows") return completeRows(choice, width, profile, sizes);
+  if (choice.layout === "tile") return completeTile(choice, width, shape.hidden, profile, sizes);
   if (choice.product !== undefined && !offersMatmul(choice.product, profile))
     throw new ConfigError("choice", `the product ${choice.product} exceeds the device's workgroups`);
   return choice;
 }
 
-function completeRows(choice: Of<"rows">, width: number, profile: DeviceProfile, rows: number): Required<Of<"rows">> {
+function completeRows(choice: Of<"rows">, width: number, profile: DeviceProfile, sizes: Sizes): Required<Of<"rows">> {
   if (!profile.subgroups || width % ROWS_WIDTH !== 0 || width / 4 > MAX_REGISTER_CHUNKS)
     throw new ConfigError(
       "layout",
@@ -94,7 +105,7 @@ function completeRows(choice: Of<"rows">, width: number, profile: DeviceProfile,
       `must be 4, 8 or 16 within a subgroup (${profile.subgroupSize})`,
       workgroup,
     );
-  const tile = choice.rows ?? rowsTiles(width, rows, profile)[0]!;
+  const tile = choice.rows ?? rowsTiles(width, sizes.rows, profile, sizes.replicas)[0]!;
   if (tile > mostRows(width))
     throw new ConfigError("choice.rows", `must be at most ${mostRows(width)} at width ${width}`, tile);
   return { layout: "rows", rows: tile, workgroup };
@@ -110,12 +121,12 @@ function mostRows(width: number): number {
 }
 
 /** Rows an invocation, from the least (waves of workgroups) × (cost shared by a quad + cost of its rows). */
-export function rowsTiles(width: number, rows: number, profile: DeviceProfile): number[] {
+export function rowsTiles(width: number, rows: number, profile: DeviceProfile, replicas = 1): number[] {
   // Nanoseconds of a hidden unit in a whole step, measured at WIDTH 16 on SwiftShader 5.0 (2026-11-23).
   const shared = 70 * width;
   const perRow = 16 * width;
   const cost = (tile: number) => {
-    const waves = Math.ceil(Math.ceil(rows / (rowsWorkgroup(profile) * tile)) / profile.parallelGroups);
+    const waves = Math.ceil((replicas * Math.ceil(rows / (rowsWorkgroup(profile) * tile))) / profile.parallelGroups);
     return waves * (shared + tile * perRow);
   };
   return Array.from({ length: mostRows(width) }, (_, i) => i + 1).sort((a, b) => cost(a) - cost(b) || a - b);
@@ -126,13 +137,19 @@ function completeTile(
   width: number,
   hidden: number,
   profile: DeviceProfile,
-  rows: number,
+  { rows, replicas }: Sizes,
 ): Required<Of<"tile">> {
   const floats = Math.floor(profile.maxWorkgroupStorageBytes / 4);
   const sweepFloats = (tile: number) => tile * (2 * width + hidden);
   let tile = choice.rows ?? 1;
   if (choice.rows === undefined)
-    while (tile < 16 && 2 * tile * profile.parallelGroups <= rows && sweepFloats(2 * tile) <= floats) tile *= 2;
+    while (
+      tile < 16 &&
+      2 * tile * profile.parallelGroups <= replicas * rows &&
+      tile < rows &&
+      sweepFloats(2 * tile) <= floats
+    )
+      tile *= 2;
   const workgroup =
     choice.workgroup ?? Math.min(profile.maxInvocations, Math.max(32, powerOfTwo(tile * Math.max(hidden, width / 4))));
   const gradientUnits =

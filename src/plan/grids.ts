@@ -36,7 +36,12 @@ const MOST_ALONE4 = 1024;
 export function layerSums(layers: number, layer4: number, profile: DeviceProfile): { lanes: number; grid: Grid } {
   const alone = profile.kind === "software" && layers >= LAYER_WORKGROUP && layer4 <= MOST_ALONE4;
   const lanes = alone ? 1 : LAYER_WORKGROUP;
-  return { lanes, grid: [Math.min(Math.ceil((layers * lanes) / LAYER_WORKGROUP), MOST_GROUPS)] };
+  return { lanes, grid: layerGrid(layers, lanes) };
+}
+
+/** Workgroups of the same kernels for layers that `lanes` invocations share each. */
+export function layerGrid(layers: number, lanes: number): Grid {
+  return [Math.min(Math.ceil((layers * lanes) / LAYER_WORKGROUP), MOST_GROUPS)];
 }
 
 /** `loss/loss`: an invocation a row. */

@@ -43,7 +43,7 @@ export interface MatmulShape {
 export interface MatmulPlan {
   readonly variant: MatmulVariant;
   readonly shape: MatmulShape;
-  /** Without the constant EPILOGUE; the grid is that of all layers where the kernel has them in its grid, else of one. */
+  /** Without the constant EPILOGUE; the grid is that of all layers. */
   readonly kernel: KernelPlan;
 }
 
@@ -55,7 +55,7 @@ export function planMatmul(shape: MatmulShape, profile: DeviceProfile, variant?:
     const block = blockOf(shape, profile);
     const [x, y = 1] = matmulGrid(rows, columns, block);
     const constants = { BLOCK_M: block, BLOCK_N: block };
-    return { variant: chosen, shape, kernel: { name: "dense/matmul", constants, grid: [x, y, 1] } };
+    return { variant: chosen, shape, kernel: { name: "dense/matmul", constants, grid: [x, y, layers] } };
   }
   const tile = MATMUL_TILES[chosen];
   const orientation = { A_TRANSPOSED: shape.aTransposed === true, B_TRANSPOSED: shape.bTransposed === true };
@@ -139,8 +139,8 @@ export interface MatmulDispatch {
   readonly grid: readonly [number, number, number];
 }
 
-/** Parameters and grid of a product: one dispatch for all layers, or one for each where the kernel takes one layer. */
-export function matmulDispatches({ shape, variant, kernel }: MatmulPlan, place: MatmulPlace = {}): MatmulDispatch[] {
+/** Parameters and grid of a product, of all layers in one dispatch. */
+export function matmulDispatch({ shape, variant, kernel }: MatmulPlan, place: MatmulPlace = {}): MatmulDispatch {
   const { rows, columns, inner, aStride, bStride, yStride } = shape;
   const { aAt = 0, bAt = 0, yAt = 0, fromAt = 0, aLayer = 0, bLayer = 0, yLayer = 0, alpha = 1 } = place;
   const layers = place.layers ?? shape.layers ?? 1;
@@ -162,11 +162,11 @@ export function matmulDispatches({ shape, variant, kernel }: MatmulPlan, place: 
       y_layer4: yLayer / 4,
       alpha,
     };
-    return [{ params, grid: [x, y, layers] }];
+    return { params, grid: [x, y, layers] };
   }
   const [a_row, a_column] = shape.aTransposed ? [1, aStride] : [aStride, 1];
   const [b_row, b_column] = shape.bTransposed ? [1, bStride] : [bStride, 1];
-  return Array.from({ length: layers }, (_, layer) => ({
+  return {
     params: {
       rows,
       columns,
@@ -177,12 +177,15 @@ export function matmulDispatches({ shape, variant, kernel }: MatmulPlan, place: 
       b_column,
       y_row: yStride,
       y_column: 1,
-      a_at: aAt + layer * aLayer,
-      b_at: bAt + layer * bLayer,
-      y_at: yAt + layer * yLayer,
+      a_at: aAt,
+      b_at: bAt,
+      y_at: yAt,
       from_at: fromAt,
+      a_layer: aLayer,
+      b_layer: bLayer,
+      y_layer: yLayer,
       alpha,
     },
-    grid: [x, y, 1],
-  }));
+    grid: [x, y, layers],
+  };
 }

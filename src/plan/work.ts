@@ -161,6 +161,16 @@ export function normScaleWork(layers: number, layerFloats: number): Work {
   return { flops: 2 * layers * layerFloats, bytes: FLOAT * layers * (layerFloats + 1), sequential: 0 };
 }
 
+/** Gradient of a penalty on the differences of neighbouring layers, added to the gradient; a neighbour is read where it lies in a cache. */
+export function depthPenaltyWork(numbers: number): Work {
+  return { flops: 6 * numbers, bytes: FLOAT * 3 * numbers, sequential: 0 };
+}
+
+/** Gradients replaced by their mean over the layers: two walks of each number's `depth` values. */
+export function depthMeanWork(numbers: number): Work {
+  return { flops: numbers, bytes: FLOAT * 2 * numbers, sequential: 0 };
+}
+
 /** change = base + Σ_s c_s v_s over `stages` gradients, weights = initial + change. */
 export function combineWork(numbers: number, initial: number, stages: number): Work {
   return { flops: numbers * (3 * stages + 2), bytes: FLOAT * (numbers * (stages + 3) + initial), sequential: 0 };

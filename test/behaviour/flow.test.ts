@@ -223,13 +223,18 @@ describe("rates, schedules and groups", () => {
     ["only Z trained", { trained: { A: false, Z: true, B: false } }],
     ["only A trained", { trained: { A: true, Z: false, B: false } }],
     ["heun with group rates", { method: "heun", groupRates: { A: 0, Z: 1, B: 2 } }],
+    ["V frozen", { layerFactors: { V: 0, W: 2 } }],
+    ["factors before clipping", { layerFactors: { V: 3, W: 0.5 }, clip: { kind: "norm", bound: 0.5 } }],
+    ["heun with W frozen", { method: "heun", layerFactors: { V: 2, W: 0 } }],
+    ["adam with V frozen", { optimiser: "adam", rate: 0.01, layerFactors: { V: 0, W: 1 } }],
   ] satisfies [string, Partial<FlowInput>][])("%s", async (_, partial) => {
     const input: FlowInput = { rate: 0.1, stop: { steps: 10 }, ...partial };
     const { actual } = await expectReference(input, 10);
     for (const key of KEYS) {
       const moves =
         (input.trained?.[key === "V" || key === "W" ? "Z" : key] ?? true) &&
-        !(key === "A" && input.groupRates?.A === 0);
+        !(key === "A" && input.groupRates?.A === 0) &&
+        !((key === "V" || key === "W") && input.layerFactors?.[key] === 0);
       expect(actual.change[key].some((value) => value !== 0)).toBe(moves);
     }
   });

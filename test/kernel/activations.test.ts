@@ -43,6 +43,7 @@ async function evaluate(name: Activation, x: Float32Array<ArrayBuffer>) {
     b_at: 0,
     y_at: 0,
     from_at: 0,
+    ...{ a_layer: 0, b_layer: 0, y_layer: 0 },
     alpha: 1,
   };
   const ACTIVATION = ACTIVATIONS.indexOf(name);

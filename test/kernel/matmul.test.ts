@@ -119,6 +119,7 @@ describe.each(CASES)("%o", (options) => {
         b_at: offset,
         y_at: offset,
         from_at: offset,
+        ...{ a_layer: 0, b_layer: 0, y_layer: 0 },
         alpha,
       },
       [Math.ceil(columns / (8 * block)), Math.ceil(rows / (4 * block))],
@@ -186,9 +187,43 @@ test("from_at and y_at may differ: one state to the next", async () => {
       b_at: 0,
       y_at: 4,
       from_at: 0,
+      ...{ a_layer: 0, b_layer: 0, y_layer: 0 },
       alpha: 0.5,
     },
     [1, 1],
   );
   expect([...y]).toEqual([1, 2, 3, 4, 6, 12, 13, 24]);
+});
+
+test("several layers in one dispatch have the bits of one each", async () => {
+  const [rows, columns, inner, layers] = [5, 7, 3, 4];
+  const stream = new RandomStream(1, "layers");
+  // The layers of a lie 20 floats apart, all share b, and those of y leave a gap of 2.
+  const strides = { a_layer: 20, b_layer: 0, y_layer: rows * columns + 2 };
+  const a = stream.fillNormal(new Float32Array(layers * strides.a_layer));
+  const b = stream.fillNormal(new Float32Array(inner * columns), 1000);
+  const params = {
+    ...{ rows, columns, inner, a_row: inner, a_column: 1, b_row: columns, b_column: 1, y_row: columns, y_column: 1 },
+    ...{ a_at: 0, b_at: 0, y_at: 1, from_at: 0, alpha: 0.5 },
+  };
+  const run = (more: typeof strides, a_at: number, y: Float32Array<ArrayBuffer>, z: number) =>
+    runKernel(
+      gpu,
+      "dense/matmul",
+      { EPILOGUE: 0 },
+      { a, b, y, second: new Float32Array(4) },
+      ["y"],
+      { ...params, ...more, a_at },
+      [1, 1, z],
+    );
+  const all = (await run(strides, 0, poisoned(layers * strides.y_layer), layers)).y;
+  for (let layer = 0; layer < layers; layer++) {
+    const { y } = await run(
+      { a_layer: 0, b_layer: 0, y_layer: 0 },
+      layer * strides.a_layer,
+      poisoned(strides.y_layer),
+      1,
+    );
+    expect(all.slice(layer * strides.y_layer, (layer + 1) * strides.y_layer)).toEqual(y);
+  }
 });

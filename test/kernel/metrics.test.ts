@@ -188,7 +188,7 @@ test.each([4, 124, 128, 132, 4000])("metric/sum_squares of %d numbers", async (c
     {},
     { x, partial: poisoned(2 * (groups + 2)) },
     ["partial"],
-    { count4: count / 4, at: 1, factor: 2.5 },
+    { count4: count / 4, layer4: count / 4, at: 1, stride: 0, factor: 2.5 },
     [groups],
   );
   const total = [0, 1, 2].reduce((sum, g) => sum + partial[2 + 2 * g], 0);
@@ -293,5 +293,74 @@ describe.each([false, true])("Runge–Kutta stages, norm clip %s", (clipNorm) =>
       0,
       ...poisoned(2),
     ]);
+  });
+});
+
+describe("several replicas in one dispatch have the bits of one each", () => {
+  const [replicas, depth, width, hidden] = [3, 37, 5, 3];
+
+  test.each([
+    { tied: true, lanes: 1 },
+    { tied: false, lanes: 8 },
+  ])("metric/depth_difference and metric/summary %o", async ({ tied, lanes }) => {
+    const stacks = Array.from({ length: replicas }, (_, r) => layers(`replica ${r}`, depth, width, hidden, tied, 0.1));
+    const layer = stacks[0].unit * hidden;
+    /** [layers, replicas, layer] */
+    const together = (parts: readonly Floats[]) => {
+      const out = new Float32Array(replicas * parts[0].length);
+      parts.forEach((part, r) => {
+        for (let k = 0; k < part.length / layer; k++)
+          out.set(part.subarray(k * layer, (k + 1) * layer), (k * replicas + r) * layer);
+      });
+      return out;
+    };
+    const run = async (among: number, initial: Floats, change: Floats) => {
+      const { y } = await runKernel(
+        gpu,
+        "metric/depth_difference",
+        { LANES: lanes, TIED: tied, HALF4: stacks[0].unit / 8, REPLICAS: among },
+        { initial, change, y: poisoned(4 * among * depth) },
+        ["y"],
+        { depth, layer4: layer / 4 },
+        [2],
+      );
+      const params = { count: depth, at: 1 };
+      const into = poisoned(4 * (1 + 3 * among));
+      const summary = await runKernel(gpu, "metric/summary", {}, { x: y, y: into }, ["y"], params, [among]);
+      return { y, summary: summary.y.slice(4) };
+    };
+    const all = await run(replicas, together(stacks.map((s) => s.initial)), together(stacks.map((s) => s.change)));
+    for (const [r, { initial, change }] of stacks.entries()) {
+      const alone = await run(1, initial, change);
+      expect(all.y.slice(4 * r * depth, 4 * (r + 1) * depth)).toEqual(alone.y);
+      expect(all.summary.slice(12 * r, 12 * (r + 1))).toEqual(alone.summary);
+    }
+  });
+
+  test("metric/sum_squares and metric/sum", async () => {
+    const [layer, blocks, groups, at, stride] = [12, 29, 2, 1, 4];
+    const x = normal("replicas", replicas * blocks * layer);
+    const run = async (among: number, data: Floats) => {
+      const { partial } = await runKernel(
+        gpu,
+        "metric/sum_squares",
+        { REPLICAS: among },
+        { x: data, partial: new Float32Array(2 * among * stride) },
+        ["partial"],
+        { count4: (blocks * layer) / 4, layer4: layer / 4, at, stride, factor: 2.5 },
+        [groups, among],
+      );
+      const params = { count: stride, at: 2 };
+      const into = poisoned(2 * (2 + among));
+      return (await runKernel(gpu, "metric/sum", {}, { x: partial, y: into }, ["y"], params, [among])).y.slice(4);
+    };
+    const all = await run(replicas, x);
+    for (let r = 0; r < replicas; r++) {
+      const own = x.filter((_, i) => Math.floor(i / layer) % replicas === r);
+      const sum = await run(1, own);
+      expect(all.slice(2 * r, 2 * r + 2)).toEqual(sum);
+      const exact = 2.5 * own.reduce((total, value) => total + value * value, 0);
+      expectClose(sum[0], exact, EPSILON * (own.length / 4 + 40));
+    }
   });
 });

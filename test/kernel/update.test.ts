@@ -9,6 +9,7 @@ import { EPSILON, poisoned, runKernel } from "../support/kernel.ts";
 const gpu = await openTestDevice();
 const STEPS = 3;
 const NO_CLIP = 3.4e38;
+const NONE = new Float32Array(4);
 
 interface Case {
   readonly layers: number;
@@ -61,11 +62,12 @@ describe.each(OPTIMISERS)("%s", (optimiser) => {
           LAYER4: layer / 4,
           HALF4: unit / 8,
         },
-        { partials, initial, norm_scale: normScale, change, weights, moment1, moment2 },
+        { partials, initial, norm_scale: normScale, replicas: NONE, change, weights, moment1, moment2 },
         ["change", "weights", "moment1", "moment2"],
         {
           count4: count / 4,
           groups,
+          first_replica: 0,
           scale_w: scales.w,
           scale_v: scales.v,
           factor,
@@ -129,6 +131,7 @@ test("the coordinate clip bounds every descent step exactly", async () => {
       partials,
       initial: new Float32Array(8),
       norm_scale: new Float32Array(4),
+      replicas: NONE,
       change: new Float32Array(8),
       weights: poisoned(8),
       moment1: new Float32Array(4),
@@ -138,6 +141,7 @@ test("the coordinate clip bounds every descent step exactly", async () => {
     {
       count4: 2,
       groups: 1,
+      first_replica: 0,
       scale_w: 1,
       scale_v: 1,
       factor: 1,
@@ -172,13 +176,114 @@ test("flow/gradient sums the groups and scales the halves of a unit", async () =
     gpu,
     "flow/gradient",
     {},
-    { partials, grad: poisoned(count) },
+    { partials, replicas: NONE, grad: poisoned(count) },
     ["grad"],
-    { count4: count / 4, groups, unit4: unit / 4, half4: unit / 8, scale_w: 0.5, scale_v: 3 },
+    {
+      count4: count / 4,
+      groups,
+      unit4: unit / 4,
+      half4: unit / 8,
+      layer4: count / 4,
+      first_replica: 0,
+      scale_w: 0.5,
+      scale_v: 3,
+    },
     [1],
   );
   grad.forEach((value, i) => {
     const expected = gradientNumber({ partials, groups, count, unit, scales: { w: 0.5, v: 3 } }, i);
     expect(Math.abs(value - expected.value)).toBeLessThanOrEqual((groups + 1) * EPSILON * expected.size);
+  });
+});
+
+describe("several replicas in one dispatch have the bits of one each, with rates and scales of their own", () => {
+  const [layers, replicas, unit, units, groups, first] = [3, 3, 24, 7, 2, 2];
+  const layer = unit * units;
+  const count = layers * layer;
+  const stream = new RandomStream(4, "replicas");
+  const each = Array.from({ length: replicas }, (_, r) => [0.1 / (r + 1), 0.3 + r, 0.7 - 0.1 * r, 0]);
+  const table = Float32Array.from([...Array(4 * first).fill(Number.NaN), ...each.flat()]);
+  const partials = stream.fillNormal(new Float32Array(groups * replicas * count));
+  /** Numbers of a replica of [blocks, replicas, layer]. */
+  const of = (all: Float32Array, r: number) => all.filter((_, i) => Math.floor(i / layer) % replicas === r);
+  const compare = (all: Float32Array, alone: readonly Float32Array[]) => {
+    alone.forEach((one, r) => {
+      expect(of(all, r)).toEqual(one);
+    });
+  };
+
+  test.each([
+    { optimiser: 0, tied: true },
+    { optimiser: 2, tied: false },
+  ])("flow/update %o", async ({ optimiser, tied }) => {
+    const clipNorm = !tied;
+    const initial = stream.fillNormal(new Float32Array(replicas * (tied ? layer : count)), 1e6);
+    const change = stream.fillNormal(new Float32Array(replicas * count), 2e6);
+    const weights = stream.fillNormal(new Float32Array(replicas * count), 3e6);
+    const moment = optimiser === 0 ? NONE : new Float32Array(replicas * count).fill(0.25);
+    const normScale = Float32Array.from({ length: layers * replicas }, (_, i) => 1 / (i + 1));
+    const run = (
+      among: number,
+      data: (all: Float32Array<ArrayBuffer>) => Float32Array<ArrayBuffer>,
+      norms: Float32Array<ArrayBuffer>,
+      own: readonly number[],
+    ) =>
+      runKernel(
+        gpu,
+        "flow/update",
+        {
+          ...{ OPTIMISER: optimiser, CLIP_NORM: clipNorm, TIED: tied, LAYER4: layer / 4, HALF4: unit / 8 },
+          REPLICAS: among,
+        },
+        {
+          ...{ partials: data(partials), initial: data(initial), norm_scale: norms, replicas: table },
+          ...{ change: data(change), weights: data(weights) },
+          ...(optimiser === 0 ? { moment1: NONE, moment2: NONE } : { moment1: data(moment), moment2: data(moment) }),
+        },
+        ["change", "weights"],
+        {
+          ...{ count4: (among * count) / 4, groups, first_replica: first },
+          ...{ scale_w: own[1], scale_v: own[2], factor: 3, clip: 1, rate: own[0], decay: 0.1 },
+          ...{ momentum: 0, beta1: 0.9, beta2: 0.99, epsilon: 0.1, correction1: 1, correction2: 1 },
+        },
+        [2],
+      );
+    const all = await run(replicas, (x) => x, normScale, [Number.NaN, Number.NaN, Number.NaN]);
+    const alone: Record<string, Float32Array<ArrayBuffer>>[] = [];
+    for (let r = 0; r < replicas; r++)
+      alone.push(
+        await run(
+          1,
+          (x) => of(x, r) as Float32Array<ArrayBuffer>,
+          normScale.filter((_, i) => i % replicas === r),
+          each[r],
+        ),
+      );
+    for (const name of ["change", "weights"])
+      compare(
+        all[name],
+        alone.map((one) => one[name]),
+      );
+  });
+
+  test("flow/gradient", async () => {
+    const run = (among: number, data: Float32Array<ArrayBuffer>, own: readonly number[]) =>
+      runKernel(
+        gpu,
+        "flow/gradient",
+        { REPLICAS: among },
+        { partials: data, replicas: table, grad: poisoned(among * count) },
+        ["grad"],
+        {
+          ...{ count4: (among * count) / 4, groups, layer4: layer / 4, unit4: unit / 4, half4: unit / 8 },
+          ...{ scale_w: own[1], scale_v: own[2], first_replica: first },
+        },
+        [2],
+      );
+    const all = await run(replicas, partials, [Number.NaN, Number.NaN, Number.NaN]);
+    const alone: Float32Array[] = [];
+    for (let r = 0; r < replicas; r++)
+      alone.push((await run(1, of(partials, r) as Float32Array<ArrayBuffer>, each[r])).grad);
+    compare(all.grad, alone);
   });
 });

@@ -11,7 +11,7 @@ import {
   type MatmulPlace,
   type MatmulPlan,
   type MatmulVariant,
-  matmulDispatches,
+  matmulDispatch,
   offersMatmul,
   planMatmul,
 } from "../../plan/matmul.ts";
@@ -187,8 +187,8 @@ function forwardCase(plan: DensePlan, problem: SweepProblem): SweepCase {
   const all = new Float32Array((depth + 1) * plan.slotFloats);
   all.set(start);
   return {
-    tensors: { weights: packed(plan, problem), states: all, state_low: plan.slotFloats },
-    params: { layer_count: depth, slot_step: 1, slot4: plan.slotFloats / 4, ...plan.scales },
+    tensors: { weights: packed(plan, problem), scales: scalesOf(plan), states: all, state_low: plan.slotFloats },
+    params: { layer_count: depth, replicas: 1, slot_step: 1, slot4: plan.slotFloats / 4, inner: plan.scales.inner },
     expected: () => [
       {
         output: "states",
@@ -203,19 +203,20 @@ function forwardCase(plan: DensePlan, problem: SweepProblem): SweepCase {
 function adjointCase(plan: DensePlan, problem: SweepProblem): SweepCase {
   const { shape, rows } = problem;
   const { depth, width, hidden } = shape;
-  const { outer, inner } = plan.scales;
+  const { inner } = plan.scales;
   const state = rows * width;
   const fused = plan.kernels.gradient === undefined;
   const partials = plan.partialGroups * depth * plan.layerFloats;
   return {
     tensors: {
       weights: packed(plan, problem),
+      scales: scalesOf(plan),
       states: problem.slots(plan, problem.states32, depth + 1),
       adjoint: problem.slots(plan, problem.last, 1),
       adjoint_low: plan.slotFloats,
       ...(fused ? { partials } : { adjoints: depth * plan.slotFloats }),
     },
-    params: { layer_count: depth, slot4: plan.slotFloats / 4, scale: outer * inner, inner },
+    params: { layer_count: depth, replicas: 1, slot4: plan.slotFloats / 4, inner },
     expected: () => {
       const { adjoints } = problem.backward;
       const tolerance = sweepTolerance(adjoints, width + hidden);
@@ -251,7 +252,13 @@ function gradientCase(plan: DensePlan, problem: SweepProblem): SweepCase {
       adjoints: problem.slots(plan, problem.backward.adjoints.subarray(rows * width), depth),
       partials: depth * plan.layerFloats,
     },
-    params: { layer_count: depth, slot4: plan.slotFloats / 4, rows: plan.rowsPadded, inner: plan.scales.inner },
+    params: {
+      layer_count: depth,
+      replicas: 1,
+      slot4: plan.slotFloats / 4,
+      rows: plan.rowsPadded,
+      inner: plan.scales.inner,
+    },
     expected: () => gradientExpectations(plan, problem),
   };
 }
@@ -278,6 +285,11 @@ function gradientExpectations(plan: DensePlan, problem: SweepProblem): Expectati
     };
   };
   return [expectation("W", dW, outer * inner), expectation("V", dV, outer)];
+}
+
+/** (outer · inner, outer) of the one stack. */
+function scalesOf({ scales: { outer, inner } }: DensePlan) {
+  return Float32Array.of(outer * inner, outer);
 }
 
 function packed(plan: DensePlan, { shape, W, V }: SweepProblem) {
@@ -445,7 +457,6 @@ function layerProducts(width: number, rows: number, profile: DeviceProfile, vari
     data: () => ({ a: states(), b: weights(), y: new Float32Array(hiddenFloats), second: none() }),
   };
   if (variant !== undefined) return [productRow(first)];
-  const many = gradient.variant === "registers" ? 1 : layers;
   const others: Product[] = [
     {
       shape: `h + a Vᵀ: ${sizes}`,
@@ -474,14 +485,14 @@ function layerProducts(width: number, rows: number, profile: DeviceProfile, vari
       data: () => ({ ...first.data(), second: units() }),
     },
     {
-      shape: `gᵀ h: ${sizes}${many > 1 ? `, ${many} layers` : ""}`,
+      shape: `gᵀ h: ${sizes}${layers > 1 ? `, ${layers} layers` : ""}`,
       epilogue: 0,
       plan: gradient,
-      place: { layers: many, aLayer: hiddenFloats, bLayer: slotFloats, yLayer: layerFloats },
+      place: { layers, aLayer: hiddenFloats, bLayer: slotFloats, yLayer: layerFloats },
       data: () => ({
-        a: normal("hidden units", many * hiddenFloats),
-        b: normal("states", many * slotFloats),
-        y: new Float32Array(many * layerFloats),
+        a: normal("hidden units", layers * hiddenFloats),
+        b: normal("states", layers * slotFloats),
+        y: new Float32Array(layers * layerFloats),
         second: none(),
       }),
     },
@@ -500,7 +511,6 @@ function productRow(product: Product): KernelRow {
     work: { flops: layers * one.flops, bytes: layers * one.bytes, sequential: one.sequential },
     prepare: () => {
       const data = product.data();
-      const [dispatch] = matmulDispatches(plan, { ...place, layers });
       return {
         variant: `${plan.variant}, ${EPILOGUES[epilogue]}`,
         constants: {
@@ -509,7 +519,7 @@ function productRow(product: Product): KernelRow {
           ...(epilogue !== 0 && { ACTIVATION: ACTIVATIONS.indexOf("gelu") }),
         },
         tensors: data,
-        ...dispatch!,
+        ...matmulDispatch(plan, { ...place, layers }),
         expected: () => productExpectations(product, data),
       };
     },

@@ -3,7 +3,16 @@ import { BOSH3, RK4 } from "../../ode/tableaus.ts";
 import { type DensePlan, planDense } from "../../plan/dense.ts";
 import type { DeviceProfile } from "../../plan/device_profile.ts";
 import { layerSums, REDUCE_GROUPS, vectorGrid } from "../../plan/grids.ts";
-import { combineWork, gradientWork, normScaleWork, stageErrorWork, updateWork } from "../../plan/work.ts";
+import {
+  combineWork,
+  depthMeanWork,
+  depthPenaltyWork,
+  gradientWork,
+  normScaleWork,
+  stageErrorWork,
+  updateWork,
+} from "../../plan/work.ts";
+import { depthMean, neighbourDifference } from "../../reference/depth_penalty.ts";
 import {
   errorSquare,
   gradientNumber,
@@ -44,6 +53,8 @@ export function flowRows(profile: DeviceProfile, { stackDepth: depth, rows }: Ro
     updateRow(numbers, "adam", 1),
     gradientRow(numbers),
     normScaleRow(numbers),
+    depthPenaltyRow(numbers),
+    depthMeanRow(numbers),
     combineRow(numbers),
     stageErrorRow(numbers),
   ];
@@ -85,6 +96,7 @@ function updateRow(numbers: Numbers, optimiser: (typeof OPTIMISERS)[number], gro
           partials: gradients.partials as Float32Array<ArrayBuffer>,
           initial,
           norm_scale: 4,
+          replicas: 4,
           change,
           weights,
           moment1,
@@ -93,6 +105,7 @@ function updateRow(numbers: Numbers, optimiser: (typeof OPTIMISERS)[number], gro
         params: {
           count4: count / 4,
           groups,
+          first_replica: 0,
           scale_w: gradients.scales.w,
           scale_v: gradients.scales.v,
           factor: depth,
@@ -149,14 +162,16 @@ function gradientRow({ plan, profile, count, text }: Numbers): KernelRow {
       return {
         variant: "",
         constants: {},
-        tensors: { partials, grad: count },
+        tensors: { partials, replicas: 4, grad: count },
         params: {
           count4: count / 4,
           groups,
+          layer4: plan.layerFloats / 4,
           unit4: plan.unitFloats / 4,
           half4: plan.unitFloats / 8,
           scale_w: scales.w,
           scale_v: scales.v,
+          first_replica: 0,
         },
         grid: vectorGrid(count, profile),
         expected: () => {
@@ -204,6 +219,78 @@ function normScaleRow({ profile, depth, layer, count, text }: Numbers): KernelRo
             tolerance: EPSILON * ((layer / 4 / lanes + lanes) / 2 + 12),
           },
         ],
+      };
+    },
+  };
+}
+
+function depthPenaltyRow({ plan, profile, depth, layer, count, text }: Numbers): KernelRow {
+  return {
+    kernel: "flow/depth_penalty",
+    shape: text,
+    work: depthPenaltyWork(count),
+    prepare: () => {
+      const change = normal("change", count);
+      const grad = normal("gradient", count);
+      const [squaresW, squaresV] = [4, 9];
+      const weight = 0.1;
+      return {
+        variant: "norm",
+        constants: { TIED: true, LAYER4: layer / 4, HALF4: plan.widthPadded / 4 },
+        tensors: {
+          initial: 4,
+          change,
+          norms: Float32Array.from({ length: 12 }, (_, i) => ({ 8: squaresW, 9: squaresV })[i] ?? 0),
+          grad,
+        },
+        params: { count4: count / 4, weight_w: weight, weight_v: weight },
+        grid: vectorGrid(count, profile),
+        expected: () => {
+          const compared = sample(count);
+          const sums = Array.from(compared, (i) => {
+            const isW = i % (2 * plan.widthPadded) < plan.widthPadded;
+            return neighbourDifference(change, depth, weight / Math.sqrt(isW ? squaresW : squaresV), i);
+          });
+          return [
+            {
+              output: "grad",
+              take: at(compared),
+              values: sums.map(({ value }, j) => grad[compared[j]!]! + value),
+              // Two differences and their sum, the factor, its product and the sum with the gradient.
+              tolerance: sums.map(({ size }, j) => 8 * EPSILON * (size + Math.abs(grad[compared[j]!]!))),
+            },
+          ];
+        },
+      };
+    },
+  };
+}
+
+function depthMeanRow({ profile, depth, layer, count, text }: Numbers): KernelRow {
+  return {
+    kernel: "flow/depth_mean",
+    shape: text,
+    work: depthMeanWork(count),
+    prepare: () => {
+      const grad = normal("gradient", count);
+      return {
+        variant: "",
+        constants: {},
+        tensors: { grad },
+        params: { depth, stride4: layer / 4 },
+        grid: vectorGrid(layer, profile),
+        expected: () => {
+          const compared = sample(count);
+          const sums = Array.from(compared, (i) => depthMean(grad, depth, i));
+          return [
+            {
+              output: "grad",
+              take: at(compared),
+              values: sums.map(({ value }) => value),
+              tolerance: sums.map(({ size }) => (depth + 2) * EPSILON * size),
+            },
+          ];
+        },
       };
     },
   };

@@ -178,7 +178,7 @@ function sumSquaresRow(count: number): KernelRow {
         variant: "",
         constants: {},
         tensors: { x, partial: 2 * REDUCE_GROUPS },
-        params: { count4: count / 4, at: 0, factor },
+        params: { count4: count / 4, layer4: count / 4, at: 0, stride: 0, factor },
         grid: [REDUCE_GROUPS],
         expected: () => {
           const total = factor * sizedSum(count, (i) => x[i]! ** 2).value;
