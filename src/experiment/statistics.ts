@@ -4,18 +4,21 @@ import type { Claim, Verdict } from "./record.ts";
 
 export type Interval = readonly [lower: number, upper: number];
 
-export interface LogLogSlope {
+/** A straight line v ≈ intercept + slope·u. */
+interface Line {
   readonly slope: number;
-  /** Natural logarithm of the fitted y at x = 1. */
   readonly intercept: number;
   /** Of the slope, at the asked confidence. Infinite with two points: a line through two points says nothing about its own error. */
   readonly interval: Interval;
   /** Of the slope. Infinite with two points. */
   readonly standardError: number;
   readonly points: number;
-  /** Share of the variance of log y that the line explains; 1 when log y does not vary. */
+  /** Share of the variance of v that the line explains; 1 when v does not vary. */
   readonly r2: number;
 }
+
+/** Slope and intercept of log y on log x: `intercept` is the natural logarithm of the fitted y at x = 1. */
+export type LogLogSlope = Line;
 
 /**
  * Ordinary least squares of log y on log x: the exponent p of y ≈ C·x^p.
@@ -25,11 +28,40 @@ export interface LogLogSlope {
  * @throws RangeError naming the first x or y that is not a positive finite number; fewer than two points; all x equal
  */
 export function logLogSlope(x: readonly number[], y: readonly number[], confidence = 0.95): LogLogSlope {
+  expectPairs(x, y, confidence);
+  return leastSquares(
+    x.map((value, i) => positiveLog("x", i, value)),
+    y.map((value, i) => positiveLog("y", i, value)),
+    x,
+    confidence,
+  );
+}
+
+export interface DecayRate extends Omit<Line, "slope"> {
+  /** r of y ≈ C·exp(−r t), in units of 1/t; its interval and standard error. */
+  readonly rate: number;
+}
+
+/**
+ * Ordinary least squares of log y on t: the rate r of y ≈ C·exp(−r t); `intercept` is log C. Intervals as in {@link logLogSlope}.
+ * @throws RangeError naming the first y that is not a positive finite number; fewer than two points; all t equal
+ */
+export function decayRate(t: readonly number[], y: readonly number[], confidence = 0.95): DecayRate {
+  expectPairs(t, y, confidence);
+  checkFinite(t);
+  const logs = y.map((value, i) => positiveLog("y", i, value));
+  const { slope, interval, ...line } = leastSquares(t, logs, t, confidence);
+  return { ...line, rate: -slope, interval: [-interval[1], -interval[0]] };
+}
+
+function expectPairs(x: readonly number[], y: readonly number[], confidence: number): void {
   checkConfidence(confidence);
   if (x.length !== y.length) throw new RangeError(`x and y must be equally long, got ${x.length} and ${y.length}`);
   if (x.length < 2) throw new RangeError(`a slope needs at least 2 points, got ${x.length}`);
-  const u = x.map((value, i) => positiveLog("x", i, value));
-  const v = y.map((value, i) => positiveLog("y", i, value));
+}
+
+/** @param x the abscissae as the caller gave them, for the message */
+function leastSquares(u: readonly number[], v: readonly number[], x: readonly number[], confidence: number): Line {
   const points = u.length;
   const meanU = mean(u);
   const meanV = mean(v);
@@ -98,6 +130,46 @@ export function quantile(values: readonly number[], p: number): number {
   return sorted[below]! + (position - below) * (sorted[above]! - sorted[below]!);
 }
 
+/**
+ * The 0.5 quantile with the interval between the k-th least and the k-th largest value, k as large as the binomial distribution of the
+ * number of values below the median allows: at least the asked confidence whatever the distribution. Infinite with too few values (below 6 at 95%).
+ * @throws RangeError on an empty list or a value that is not finite
+ */
+export function medianInterval(
+  values: readonly number[],
+  confidence = 0.95,
+): { readonly median: number; readonly interval: Interval } {
+  checkConfidence(confidence);
+  const centre = median(values);
+  const sorted = values.toSorted((a, b) => a - b);
+  const count = sorted.length;
+  let tail = 0;
+  let term = 2 ** -count;
+  let inside = -1;
+  for (let k = 0; k < count / 2; k++) {
+    tail += term;
+    if (2 * tail > 1 - confidence) break;
+    inside = k;
+    term *= (count - k) / (k + 1);
+  }
+  if (inside < 0) return { median: centre, interval: [-Infinity, Infinity] };
+  return { median: centre, interval: [sorted[inside]!, sorted[count - 1 - inside]!] };
+}
+
+/**
+ * Where y, given at increasing x, first falls from above 0 to 0 or below, by linear interpolation; Infinity counts as above.
+ * Null when it does not fall within x, or falls from Infinity.
+ */
+export function fallsToZero(x: readonly number[], y: readonly number[]): number | null {
+  for (let i = 1; i < x.length; i++) {
+    const before = y[i - 1]!;
+    const after = y[i]!;
+    if (!(before > 0 && after <= 0)) continue;
+    return Number.isFinite(before) ? x[i - 1]! + ((x[i]! - x[i - 1]!) * before) / (before - after) : null;
+  }
+  return null;
+}
+
 export interface SeedSlope {
   /** Mean of the slopes of the seeds. */
   readonly slope: number;
@@ -134,6 +206,27 @@ export function slopeOverSeeds(
   return { slope, interval, standardError, perSeed: slopes, source: "seeds" };
 }
 
+export interface FurtherDraw {
+  /** (value − mean) / (s √(1 + 1/n)): Student's t with n − 1 degrees of freedom where the value is one more draw of the same normal distribution. */
+  readonly score: number;
+  /** Its quantile: |score| exceeds it with probability 1 − confidence. */
+  readonly limit: number;
+}
+
+/**
+ * How far a value lies from what the given draws let expect of a further one (a prediction interval).
+ * @throws RangeError with fewer than two draws, draws that are all equal, or numbers that are not finite
+ */
+export function furtherDraw(draws: readonly number[], value: number, confidence = 0.95): FurtherDraw {
+  checkFinite([...draws, value]);
+  const { mean: centre, standardError, count } = meanInterval(draws, confidence);
+  if (count < 2 || standardError === 0) throw new RangeError(`draws must be two or more and differ, got ${draws}`);
+  return {
+    score: (value - centre) / (standardError * Math.sqrt(count + 1)),
+    limit: tQuantile((1 + confidence) / 2, count - 1),
+  };
+}
+
 /**
  * Verdict on a measured number against the range that passes.
  *
@@ -163,6 +256,51 @@ export function judge(measured: number | null, passes: Claim["passes"], interval
   if (lower >= min && upper <= max) return inside ? "holds" : "not decided";
   if (upper < min || lower > max) return inside ? "not decided" : "fails";
   return inside && Number.isFinite(max - min) && (upper - lower) / 2 < max - min ? "holds" : "not decided";
+}
+
+export interface RankCorrelation {
+  /** Spearman's ρ: the correlation of the ranks, equal values sharing their mean rank. Null where x or y does not vary. */
+  readonly rho: number | null;
+  /** By Fisher's z with the variance of Bonett and Wright (Psychometrika 65, 2000), (1 + ρ²/2)/(n − 3): [−1, 1] for n ≤ 3. */
+  readonly interval: Interval;
+  readonly points: number;
+}
+
+/**
+ * Spearman's rank correlation of independent pairs.
+ * @throws RangeError where x and y are not equally long, or hold no or other than finite numbers
+ */
+export function rankCorrelation(x: readonly number[], y: readonly number[], confidence = 0.95): RankCorrelation {
+  checkConfidence(confidence);
+  if (x.length !== y.length) throw new RangeError(`x and y must be equally long, got ${x.length} and ${y.length}`);
+  checkFinite(x);
+  checkFinite(y);
+  const points = x.length;
+  const [u, v] = [ranks(x), ranks(y)];
+  const centre = (points + 1) / 2;
+  let [suv, suu, svv] = [0, 0, 0];
+  for (let i = 0; i < points; i++) {
+    suv += (u[i]! - centre) * (v[i]! - centre);
+    suu += (u[i]! - centre) ** 2;
+    svv += (v[i]! - centre) ** 2;
+  }
+  if (suu === 0 || svv === 0) return { rho: null, interval: [-1, 1], points };
+  const rho = Math.max(-1, Math.min(1, suv / Math.sqrt(suu * svv)));
+  if (points <= 3) return { rho, interval: [-1, 1], points };
+  // Student's t with so many degrees of freedom is the normal distribution to 1e-8.
+  const half = tQuantile((1 + confidence) / 2, 1e9) * Math.sqrt((1 + rho ** 2 / 2) / (points - 3));
+  const z = Math.atanh(rho);
+  return { rho, interval: [Math.tanh(z - half), Math.tanh(z + half)], points };
+}
+
+/** Ranks from 1; equal values share the mean of theirs. */
+function ranks(values: readonly number[]): number[] {
+  const sorted = values.toSorted((a, b) => a - b);
+  return values.map((value) => {
+    const first = sorted.indexOf(value);
+    const last = sorted.lastIndexOf(value);
+    return (first + last) / 2 + 1;
+  });
 }
 
 /**

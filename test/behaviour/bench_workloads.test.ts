@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { replicaGain } from "../../src/benchmark/replica_gain.ts";
 import { stepMemory, stepPoint } from "../../src/benchmark/step_points.ts";
 import { advance, createStepTraining } from "../../src/benchmark/step_timing.ts";
 import type { SuiteResult } from "../../src/benchmark/suite.ts";
@@ -21,6 +22,7 @@ describe("workloads", () => {
       depths: [2, 8, 16_777_216],
       widths: [16],
       batches: [100],
+      replicas: [],
       steps: 2,
       hostBytes: () => 3 * 2 ** 20,
       onProgress: (line) => lines.push(line),
@@ -65,7 +67,7 @@ describe("workloads", () => {
   });
 
   it("skips what would take too long by the points before it, and what exceeds the memory allowed", async () => {
-    const sizes = { widths: [], batches: [], steps: 1 };
+    const sizes = { widths: [], batches: [], replicas: [], steps: 1 };
     const late = await workloadsSuite(gpu, undefined, { ...sizes, depths: [2, 16_384], secondsPerPoint: 1e-3 });
     expect(rowsOf(late, "step-depth").map(({ status, floor }) => [status, floor])).toEqual([
       ["measured", null],
@@ -78,6 +80,17 @@ describe("workloads", () => {
     const tight = await workloadsSuite(gpu, undefined, { ...sizes, depths: [2, 8], memoryBytes: bytes - 1 });
     expect(rowsOf(tight, "step-depth").map(({ status }) => status)).toEqual(["measured", "skipped"]);
     expect(rowsOf(tight, "step-depth")[1]!.reason).toMatch(/^does not fit: needs .* on the device, .* are allowed$/);
+  });
+
+  it("times replicas against one after another", async () => {
+    const tiny = { replicas: 3, depth: 4, rows: 5, width: 4, hidden: 8 };
+    const { columns, rows } = await replicaGain(gpu, [tiny], { pairs: 2 });
+    const [row] = rows;
+    expect(Object.keys(row!).sort()).toEqual(columns.map(({ name }) => name).sort());
+    expect(row).toMatchObject({ ...tiny, batches: 1 });
+    const { one, all, lower, gain, upper } = row as Record<string, number>;
+    expect(Math.min(one!, all!)).toBeGreaterThan(0);
+    expect([lower, gain, upper]).toEqual([lower, gain, upper].toSorted((a, b) => a! - b!));
   });
 
   it("refuses a size that is none", async () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { FieldError } from "../../src/config/errors.ts";
-import { CATALOG } from "../../src/gpu/kernel.ts";
+import { shadersOf } from "../../src/gpu/catalog.ts";
 import { fieldHeader, readField } from "../../src/ode/field_source.ts";
 import { FIELDS } from "../../src/ode/fields.ts";
 
@@ -94,9 +94,9 @@ describe("what a field may declare", () => {
 });
 
 // Constants and structures of the kernels begin with ODE_ and Ode, so that a field may have all other names.
-it("the kernels that take a field leave short names to it", () => {
+it("the kernels that take a field leave short names to it", async () => {
   const taken = new Set<string>();
-  for (const { source } of Object.values(CATALOG)) {
+  for (const { source } of Object.values(await shadersOf("ode"))) {
     if (!source.includes("fn vector_field(")) continue;
     for (const [, name] of source.matchAll(/^(?:const|struct|alias)\s+(\w+)/gm)) taken.add(name);
   }

@@ -6,7 +6,7 @@ import {
   MATMUL_TILES,
   MATMUL_VARIANTS,
   type MatmulShape,
-  matmulDispatches,
+  matmulDispatch,
   offersMatmul,
   planMatmul,
 } from "../../src/plan/matmul.ts";
@@ -85,10 +85,9 @@ test("the grid covers every result once, and layers lie in the grid or in dispat
         expect((x - 1) * width).toBeLessThan(columns);
         expect(y * height).toBeGreaterThanOrEqual(rows);
         expect((y - 1) * height).toBeLessThan(rows);
-        const dispatches = matmulDispatches(plan, { aLayer: 64, bLayer: 128, yLayer: 256, yAt: 4 });
-        expect(dispatches.reduce((sum, { grid }) => sum + grid[2], 0)).toBe(layers);
-        if (variant !== "registers") expect(dispatches).toHaveLength(1);
-        else expect(dispatches.at(-1)!.params.y_at).toBe(4 + 256 * (layers - 1));
+        const { params, grid } = matmulDispatch(plan, { aLayer: 64, bLayer: 128, yLayer: 256, yAt: 4 });
+        expect(grid[2]).toBe(layers);
+        expect(params).toMatchObject(variant === "registers" ? { y_at: 4, y_layer: 256 } : { y_at4: 1, y_layer4: 64 });
       },
     ),
   );
@@ -110,7 +109,7 @@ test("a dense pass by products: batches of layers within the memory kept for the
         beta: 1,
       } as const;
       const plan = planDense(shape, profile, { rows, training: true, layout: "matmul" });
-      const { layers, hiddenPadded, gradient } = plan.products!;
+      const { layers, hiddenPadded } = plan.products!;
       expect(layers).toBeGreaterThanOrEqual(1);
       expect(layers).toBeLessThanOrEqual(depth);
       expect(hiddenPadded % 4).toBe(0);
@@ -120,7 +119,7 @@ test("a dense pass by products: batches of layers within the memory kept for the
         adjoints: 4 * (layers + 1) * plan.slotFloats,
       });
       if (layers > 1) expect(2 * plan.tensors.activated! + plan.tensors.adjoints!).toBeLessThan(2 ** 27);
-      const batches = gradient.variant === "registers" ? depth : Math.ceil(depth / layers);
+      const batches = Math.ceil(depth / layers);
       const trained = { A: false, Z: false, B: false };
       if (plan.segments.length === 1 && plan.states === "stored")
         expect(dispatchesPerStep(plan, trained)).toBe(4 + 5 * depth + 2 * batches);
@@ -133,9 +132,9 @@ test("a dense pass by products: batches of layers within the memory kept for the
 
 test("strides say how operands are stored", () => {
   const shape = { ...shapeOf(8, 12, 16), aTransposed: true, bTransposed: true };
-  const [registers] = matmulDispatches(planMatmul(shape, DEFAULT_PROFILE, "registers"), { aAt: 16, alpha: 0.5 });
-  expect(registers!.params).toMatchObject({ a_row: 1, a_column: 64, b_row: 1, b_column: 1024, a_at: 16, alpha: 0.5 });
+  const registers = matmulDispatch(planMatmul(shape, DEFAULT_PROFILE, "registers"), { aAt: 16, alpha: 0.5 });
+  expect(registers.params).toMatchObject({ a_row: 1, a_column: 64, b_row: 1, b_column: 1024, a_at: 16, alpha: 0.5 });
   const tiled = planMatmul(shape, DEFAULT_PROFILE, "small");
   expect(tiled.kernel.constants).toMatchObject({ A_TRANSPOSED: true, B_TRANSPOSED: true, TM: 32 });
-  expect(matmulDispatches(tiled, { aAt: 16 })[0]!.params).toMatchObject({ a_stride4: 16, b_stride4: 256, a_at4: 4 });
+  expect(matmulDispatch(tiled, { aAt: 16 }).params).toMatchObject({ a_stride4: 16, b_stride4: 256, a_at4: 4 });
 });

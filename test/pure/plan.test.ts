@@ -165,6 +165,40 @@ describe("properties", () => {
     );
   });
 
+  test("replicas multiply what is theirs and share the rest; rows of one stay together", () => {
+    const count = fc.integer({ min: 2, max: 12 });
+    fc.assert(
+      fc.property(shapes, profiles, options, count, (shape, profile, option, replicas) => {
+        const one = planDense(shape, profile, option);
+        if (one.layout === "matmul") {
+          expect(() => planDense(shape, profile, { ...option, replicas })).toThrow(/replicas/);
+          return;
+        }
+        let plan: ReturnType<typeof planDense>;
+        try {
+          plan = planDense(shape, profile, { ...option, replicas, choice: one.choice });
+        } catch (error) {
+          // A layer of all of them exceeds a binding.
+          expect(String(error)).toContain("largest binding");
+          return;
+        }
+        const { rows, rowsPadded, partialGroups, unitFloats, widthPadded } = one;
+        expect(plan).toMatchObject({ replicas, rows, rowsPadded, partialGroups, unitFloats, widthPadded });
+        expect(plan.layerFloats).toBe(replicas * one.layerFloats);
+        expect(plan.slotFloats).toBeGreaterThanOrEqual(replicas * rowsPadded * widthPadded);
+        for (const [name, { grid, constants }] of Object.entries(plan.kernels)) {
+          // However many there are, the pipelines are the same.
+          expect(constants).toEqual(one.kernels[name as keyof typeof one.kernels]!.constants);
+          const [x, y, z] = one.kernels[name as keyof typeof one.kernels]!.grid;
+          if (name === "gradient") expect([grid[0], grid[2]]).toEqual([x, replicas * z]);
+          else expect(grid).toEqual([x, replicas * y, z]);
+        }
+        for (const name of ["input", "output", "target", "gradOutput", "rowLoss"])
+          expect(plan.tensors[name]).toBe(replicas * one.tensors[name]!);
+      }),
+    );
+  });
+
   test("a plan is a plain value: the same twice, and the same after JSON", () => {
     fc.assert(
       fc.property(shapes, profiles, options, (shape, profile, option) => {
@@ -268,6 +302,7 @@ test("the paper's set-up at depth 16384 on the software adapter", () => {
       "layout": "rows",
       "notes": [],
       "partialGroups": 4,
+      "replicas": 1,
       "rows": 100,
       "rowsPadded": 112,
       "scales": {
@@ -297,6 +332,7 @@ test("the paper's set-up at depth 16384 on the software adapter", () => {
         "output": 6400,
         "partials": 8568832,
         "rowLoss": 800,
+        "scales": 8,
         "stateLow": 7168,
         "states": 117447680,
         "target": 6400,
@@ -374,6 +410,7 @@ test("the same at depth 1000 with the limits that every implementation offers", 
         "states of 1001 layers do not fit 1048576 bytes: every 45th is stored, the others are recomputed",
       ],
       "partialGroups": 1,
+      "replicas": 1,
       "rows": 100,
       "rowsPadded": 104,
       "scales": {
@@ -406,6 +443,7 @@ test("the same at depth 1000 with the limits that every implementation offers", 
         "output": 6400,
         "partials": 184320,
         "rowLoss": 800,
+        "scales": 8,
         "stateLow": 6656,
         "states": 306176,
         "target": 6400,
@@ -425,4 +463,17 @@ test("bytes of a stack: weights and change of every layer, tied initial values o
     initial: layer + ends,
   });
   expect(stackBytes(shape, false, DEFAULT_PROFILE).initial).toBe(11 * layer + ends);
+});
+
+test("parameters of replicas are those of one, so many times", () => {
+  const shape = shapeOf({ inputs: 3, width: 5, hidden: 7, outputs: 2, depth: 11 });
+  const one = stackBytes(shape, true, SOFTWARE_PROFILE);
+  for (const [name, bytes] of Object.entries(stackBytes(shape, true, SOFTWARE_PROFILE, 6)))
+    expect(bytes).toBe(6 * one[name]!);
+});
+
+test("a software adapter gives replicas more rows an invocation than one stack, whose rows fill its cores", () => {
+  const shape = shapeOf({ width: 4, hidden: 8 });
+  const tile = (replicas: number) => planDense(shape, SOFTWARE_PROFILE, { rows: 12, replicas, training: true }).choice;
+  expect([tile(1), tile(8)]).toMatchObject([{ rows: 2 }, { rows: 3 }]);
 });

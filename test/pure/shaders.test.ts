@@ -1,8 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { CATALOG } from "../../src/gpu/kernel.ts";
+import { allShaders } from "../../src/gpu/catalog.ts";
 import { KERNEL_NAMES } from "../../src/plan/kernel_name.ts";
 
+const CATALOG = await allShaders();
 const root = new URL("../../shaders/", import.meta.url);
 const files = readdirSync(root, { recursive: true })
   .map((name) => String(name).replaceAll("\\", "/"))
@@ -106,8 +107,12 @@ describe.each(KERNEL_NAMES)("%s", (name) => {
   });
 
   test("says whether it needs subgroups", () => {
-    expect(facts.subgroups).toBe(/\benable subgroups;/.test(withoutComments(text(`${name}.wgsl`))));
-    expect(/\b(subgroup|quad)[A-Z]\w*\(/.test(withoutComments(facts.source)) && !facts.subgroups).toBe(false);
+    const [line] = /^.*\benable subgroups;/m.exec(withoutComments(text(`${name}.wgsl`))) ?? [];
+    expect(facts.subgroups).toBe(line === "enable subgroups;");
+    expect(facts.withoutSubgroups !== undefined).toBe(line === "@if(subgroups) enable subgroups;");
+    const uses = /\bsubgroups;|\b(subgroup|quad)[A-Z]\w*\(/;
+    expect(uses.test(withoutComments(facts.source))).toBe(line !== undefined);
+    expect(uses.test(facts.withoutSubgroups ?? "")).toBe(false);
   });
 });
 

@@ -1,5 +1,14 @@
 import { describe, expect, it } from "vitest";
-import { judge, logLogSlope, meanInterval, median, quantile, slopeOverSeeds } from "../../src/experiment/statistics.ts";
+import {
+  decayRate,
+  judge,
+  logLogSlope,
+  meanInterval,
+  median,
+  quantile,
+  rankCorrelation,
+  slopeOverSeeds,
+} from "../../src/experiment/statistics.ts";
 
 /** Numerical Recipes' 32-bit generator, enough for a coverage count, and Box-Muller on top. */
 function normals(seed: number): () => number {
@@ -73,6 +82,33 @@ describe("logLogSlope", () => {
     expect(() => logLogSlope([3, 3], [1, 2])).toThrow("distinct x, all are 3");
     expect(() => logLogSlope([1, 2], [1])).toThrow("got 2 and 1");
     expect(() => logLogSlope([1, 2], [1, 2], 1)).toThrow("confidence must be in (0, 1), got 1");
+  });
+});
+
+describe("decayRate", () => {
+  it("recovers an exponential exactly, however late", () => {
+    const t = [300, 325, 350, 400];
+    const fit = decayRate(
+      t,
+      t.map((value) => 5 * Math.exp(-0.03 * value)),
+    );
+    expect(fit.rate).toBeCloseTo(0.03, 12);
+    expect(fit.intercept).toBeCloseTo(Math.log(5), 9);
+    expect(fit.points).toBe(4);
+  });
+
+  it("agrees with a regression worked by hand, its interval turned round", () => {
+    // As above: t = 0, 1, 2 and log y = 0, 2, 1 have slope 1/2 and standard error √0.75.
+    const { rate, interval, standardError } = decayRate([0, 1, 2], [1, Math.E ** 2, Math.E]);
+    expect(rate).toBeCloseTo(-0.5, 12);
+    expect(standardError).toBeCloseTo(Math.sqrt(0.75), 12);
+    expect(interval[0] + interval[1]).toBeCloseTo(-1, 12);
+    expect(interval[1]).toBeGreaterThan(rate);
+  });
+
+  it("names what has no logarithm, and refuses equal times", () => {
+    expect(() => decayRate([0, 1], [1, 0])).toThrow("y[1] must be a positive finite number");
+    expect(() => decayRate([2, 2], [1, 1])).toThrow("distinct x, all are 2");
   });
 });
 
@@ -182,5 +218,49 @@ describe("judge", () => {
     expect(() => judge(1, {})).toThrow("at least one end");
     expect(() => judge(1, { min: 2, max: 1 })).toThrow("min <= max, got 2 and 1");
     expect(() => judge(1, { min: 0 }, [2, 1])).toThrow("lower <= upper, got 2 and 1");
+  });
+});
+
+describe("rankCorrelation", () => {
+  it("is ±1 for monotone pairs, whatever their scale", () => {
+    const x = [1, 2, 5, 9, 30];
+    expect(rankCorrelation(x, x.map(Math.exp)).rho).toBe(1);
+    expect(
+      rankCorrelation(
+        x,
+        x.map((value) => 1 / value),
+      ).rho,
+    ).toBe(-1);
+  });
+
+  it("agrees with 1 − 6 Σ d² / (n (n² − 1)) worked by hand, and with Fisher's z", () => {
+    // Ranks 1 2 3 4 5 and 2 1 4 3 5: Σ d² = 4, ρ = 1 − 24/120.
+    const { rho, interval, points } = rankCorrelation([1, 2, 3, 4, 5], [20, 10, 40, 30, 50]);
+    expect(rho).toBeCloseTo(0.8, 12);
+    expect(points).toBe(5);
+    const half = 1.959963985 * Math.sqrt((1 + 0.32) / 2);
+    expect(interval[0]).toBeCloseTo(Math.tanh(Math.atanh(0.8) - half), 7);
+    expect(interval[1]).toBeCloseTo(Math.tanh(Math.atanh(0.8) + half), 7);
+  });
+
+  it("gives equal values their mean rank, and nothing where one side does not vary", () => {
+    // Ranks 1 2.5 2.5 4 and 1 2 3 4: Σuv = 4.5, Σu² = 4.5, Σv² = 5.
+    expect(rankCorrelation([0, 7, 7, 9], [1, 2, 3, 4]).rho).toBeCloseTo(4.5 / Math.sqrt(4.5 * 5), 12);
+    expect(rankCorrelation([1, 1, 1, 1], [1, 2, 3, 4])).toEqual({ rho: null, interval: [-1, 1], points: 4 });
+    expect(rankCorrelation([1, 2, 3], [3, 1, 2]).interval).toEqual([-1, 1]);
+    expect(() => rankCorrelation([1, 2], [1])).toThrow(/equally long/);
+    expect(() => rankCorrelation([1, Number.NaN], [1, 2])).toThrow(/values\[1\]/);
+  });
+
+  it("covers zero for independent pairs about as often as it says", () => {
+    const normal = normals(11);
+    let covered = 0;
+    for (let trial = 0; trial < 400; trial++) {
+      const [x, y] = [0, 1].map(() => Array.from({ length: 12 }, normal));
+      const { interval } = rankCorrelation(x!, y!);
+      if (interval[0] <= 0 && 0 <= interval[1]) covered++;
+    }
+    // 95 % of 400 with a binomial standard deviation of 4.4; the approximation itself is within 2 %.
+    expect(covered).toBeGreaterThan(400 * 0.95 - 8 - 3 * 4.4);
   });
 });

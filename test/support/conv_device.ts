@@ -5,7 +5,7 @@ import { ConvPass, type SgdStep } from "../../src/model/conv_pass.ts";
 import { ConvStack } from "../../src/model/conv_stack.ts";
 import { type ConvData, type ConvWeights, emptyConvWeights } from "../../src/reference/conv.ts";
 
-type ConvOptions = Partial<Parameters<typeof ConvPass.create>[1]>;
+export type ConvOptions = Partial<Parameters<typeof ConvPass.create>[1]>;
 
 /** A network on the device with one batch in its pass; weights are rounded to float32. */
 export async function convOnDevice(

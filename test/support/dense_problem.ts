@@ -74,10 +74,11 @@ const KEYS = ["A", "V", "W", "B"] as const;
 const groupOf = { A: "A", V: "Z", W: "Z", B: "B" } as const;
 
 /** clip(factor · gradient) of every weight, in float64. */
-function directions(problem: DenseProblem, weights: DenseWeights, { clip }: FlowConfig) {
+function directions(problem: DenseProblem, weights: DenseWeights, { clip, layerFactors }: FlowConfig) {
   const { depth } = problem.shape;
   const { dA, dV, dW, dB, loss } = referenceGradients(problem, weights);
-  const u: DenseWeights = { A: dA, V: dV.map((x) => depth * x), W: dW.map((x) => depth * x), B: dB };
+  const scaled = (family: "V" | "W", gradient: Float64Array) => gradient.map((x) => layerFactors[family] * depth * x);
+  const u: DenseWeights = { A: dA, V: scaled("V", dV), W: scaled("W", dW), B: dB };
   if (clip.kind === "coordinate")
     for (const key of KEYS) u[key] = u[key].map((x) => Math.min(clip.bound, Math.max(-clip.bound, x)));
   if (clip.kind === "norm") {

@@ -1,8 +1,6 @@
 /** The trainings of `digits`: data, one cell each, and what they leave. */
-import { meanOfRows, scaleRowsToNorm, splitTrainTest } from "../../data/preprocess.ts";
-import { type DenseData, DensePass } from "../../model/dense_pass.ts";
+import { DensePass } from "../../model/dense_pass.ts";
 import type { DenseStack } from "../../model/dense_stack.ts";
-import { RandomStream } from "../../model/random.ts";
 import type { RunStatus } from "../record.ts";
 import { roughness } from "../statistics.ts";
 import { type CellRecord, createTraining, runCell } from "../training.ts";
@@ -10,36 +8,22 @@ import {
   type Case,
   type Context,
   cellId,
-  type DigitsConfig,
   FAMILIES,
   type Family,
   labelOf,
-  PIXELS,
   type Row,
   recordedSteps,
   specOf,
   TRAINED,
 } from "./config.ts";
+import { type SplitConfig, type SplitDigits, splitDigits } from "./split.ts";
 
-export interface SplitDigits {
-  readonly train: DenseData;
-  readonly test: DenseData;
-}
+export type { SplitDigits } from "./split.ts";
 
-/** Splits by a permutation of the seed's own; images minus the mean of the training rows, scaled to ‖x‖ = √q (Proposition 5). */
-export async function loadSplit(config: DigitsConfig, seed: number): Promise<SplitDigits> {
-  const { trainRows, testRows, width } = config;
+/** The split of the digits that ship with the package. */
+export async function loadSplit(config: SplitConfig, seed: number): Promise<SplitDigits> {
   const { readDigits } = await import("../../data/digits.ts");
-  const { images, labels, count } = readDigits();
-  const { train, test } = splitTrainTest(count, trainRows, new RandomStream(seed, "split").permutation(count));
-  const mean = meanOfRows(images, PIXELS, train);
-  const scaled = scaleRowsToNorm(images, count, PIXELS, Math.sqrt(width), mean);
-  const pick = (rows: Uint32Array): DenseData => {
-    const inputs = new Float32Array(rows.length * PIXELS);
-    for (const [i, row] of rows.entries()) inputs.set(scaled.subarray(row * PIXELS, (row + 1) * PIXELS), i * PIXELS);
-    return { inputs, targets: Uint32Array.from(rows, (row) => labels[row]!), rows: rows.length };
-  };
-  return { train: pick(train), test: pick(test.slice(0, testRows)) };
+  return splitDigits(readDigits(), config, seed);
 }
 
 /** What all finished and begun trainings left. */
