@@ -1,21 +1,17 @@
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { ConfigError, DataError, FieldError } from "../config/errors.ts";
-import { PRESETS } from "../experiment/experiment.ts";
+import { Command, CommanderError, Option } from "commander";
+import { ConfigError, DataError, SourceError } from "../config/errors.ts";
 import { DeviceError, KernelError } from "../gpu/errors.ts";
 import { ADAPTER_CHOICES } from "../gpu/node_adapter.ts";
 import { type BenchOptions, SUITES } from "./bench_settings.ts";
-import { type AnyExperiment, chooseExperiment } from "./choose.ts";
+import type { AnyExperiment } from "./choose.ts";
 import { bench } from "./commands/bench.ts";
 import { type DoctorOptions, doctor } from "./commands/doctor.ts";
-import { listText } from "./commands/list.ts";
-import { type PlanOptions, PROFILES, planText } from "./commands/plan.ts";
-import { type RunOptions, run } from "./commands/run.ts";
 import { type TuneCommandOptions, tuneCommand } from "./commands/tune.ts";
 import { EXIT } from "./exit_code.ts";
-import { suggestion } from "./nearest.ts";
+import { oneOf } from "./options.ts";
 import { packageFacts } from "./package_facts.ts";
+import { addRuns } from "./run_commands.ts";
 import { addSolve } from "./solve_command.ts";
-import { widthOf } from "./terminal.ts";
 
 /**
  * The command line as a function: parses, runs one command, prints errors as one line.
@@ -35,29 +31,18 @@ export async function main(argv: readonly string[], experiments: readonly AnyExp
   }
 }
 
-/** Commander leaves out `set` when no `--set` is given. */
-type Unlisted<T extends { set: readonly string[] }> = Omit<T, "set"> & Partial<Pick<T, "set">>;
+/** Commander leaves out `shape` when no `--shape` is given. */
 type Unshaped<T extends { shape: readonly string[] }> = Omit<T, "shape"> & Partial<Pick<T, "shape">>;
 
 function buildProgram(experiments: readonly AnyExperiment[], done: (code: number) => void): Command {
-  const print = (text: string) => process.stdout.write(`${text}\n`);
-  const names = experiments.map(({ name }) => name);
-  const experiment = () => new Argument("<experiment>", "name of an experiment, see `deeplimit list`");
-  const preset = () =>
-    new Option("--preset <name>", `size of the experiment: ${PRESETS.join(", ")} (default: the experiment's own)`);
-  const set = () =>
-    new Option(
-      "--set <key=value>",
-      "change a field of the preset, e.g. rate=0.1 or depths=16,64; repeatable",
-    ).argParser((value: string, before: readonly string[] = []) => [...before, value]);
-  const adapter = () =>
+  // A file that describes a run may name the device: what was not asked stays open.
+  const runAdapter = () =>
     new Option(
       "--adapter <kind>",
       "device: auto, hardware, software, lavapipe or swiftshader; auto takes hardware if there is any",
-    )
-      .default("auto", "auto")
-      .argParser(oneOf(ADAPTER_CHOICES));
-  const example = names[0] ?? "EXPERIMENT";
+    ).argParser(oneOf(ADAPTER_CHOICES));
+  const adapter = () => runAdapter().default("auto", "auto");
+  const example = experiments[0]?.name ?? "EXPERIMENT";
 
   const program = new Command("deeplimit")
     .description("Very deep residual networks by gradient flow, on the GPU.")
@@ -73,6 +58,9 @@ ${examples([
   [`deeplimit plan ${example} --preset paper`, "memory and work, without a GPU"],
   [`deeplimit run ${example} --preset smoke`, `into runs/${example}-smoke`],
   [`deeplimit run ${example} --resume`, "continue after Ctrl-C"],
+  ["deeplimit run all", "every experiment, one page of claims"],
+  [`deeplimit init ${example}`, "a file that describes a run"],
+  ["deeplimit compare runs/a runs/b", "two runs side by side"],
   ["deeplimit solve lorenz --t1 10", "an ODE, or many thousands of them"],
   ["deeplimit bench --quick", "how fast is this machine?"],
   ["deeplimit doctor", "is there a usable device?"],
@@ -82,60 +70,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
 DEEPLIMIT_DEBUG=1 prints stack traces.`,
     );
 
-  program
-    .command("list")
-    .description("list the experiments and their presets")
-    .action(() => {
-      print(listText(experiments, widthOf(process.stdout)));
-    });
-
-  program
-    .command("plan")
-    .description("print what a run would do: configuration, trainings, memory, work")
-    .addArgument(experiment())
-    .addOption(preset())
-    .addOption(set())
-    .addOption(
-      new Option("--profile <name>", "device to plan for: default (limits that every WebGPU offers) or software")
-        .default("default", "default")
-        .argParser(oneOf(Object.keys(PROFILES))),
-    )
-    .option("--json", "print JSON")
-    .action((name: string, options: Unlisted<PlanOptions>) => {
-      print(planText(chooseExperiment(experiments, name), { set: [], ...options }, widthOf(process.stdout)));
-    });
-
-  program
-    .command("run")
-    .description("run an experiment and write its report")
-    .addArgument(experiment())
-    .addOption(preset())
-    .addOption(set())
-    .option("--data <dir>", "directory of the dataset, for experiments that read one (the field data)")
-    .option("--out <dir>", "directory of the run (default: runs/EXPERIMENT-PRESET, or with the next free number)")
-    .addOption(adapter())
-    .option("--resume", "continue the run in the directory (without --out: the newest one)")
-    .addOption(new Option("--force", "replace the run in the directory; other files stay").conflicts("resume"))
-    .option("--check", "compare the first steps with the float64 reference")
-    .option("--quiet", "print only errors and the report's path")
-    .addHelpText(
-      "after",
-      `
-The directory holds report.html, record.json, tables/ (CSV, JSON lines),
-figures/ (SVG, PNG), and what --resume needs: cells/ and checkpoints/.
-Ctrl-C stops the run after the current step and writes what there is.
-
-Examples:
-  deeplimit run ${example} --preset smoke
-  deeplimit run ${example} --set KEY=VALUE --out runs/trial
-  deeplimit run ${example} --resume
-
-\`deeplimit plan ${example}\` prints the keys that --set takes.`,
-    )
-    .action(async (name: string, options: Unlisted<RunOptions>) => {
-      done(await run(chooseExperiment(experiments, name), { set: [], ...options }));
-    });
-
+  addRuns(program, experiments, runAdapter, done);
   addSolve(program, adapter, done);
 
   const measuring = [
@@ -255,29 +190,25 @@ function examples(rows: readonly (readonly [command: string, meaning: string])[]
   return rows.map(([command, meaning]) => `  ${command.padEnd(column)}${meaning}`).join("\n");
 }
 
-function oneOf(choices: readonly string[]): (value: string) => string {
-  return (value) => {
-    if (choices.includes(value)) return value;
-    throw new InvalidArgumentError(`It must be one of ${choices.join(", ")}${suggestion(value, choices) || "."}`);
-  };
-}
-
 /** Prints an error as one line and returns the exit code. */
 function report(error: unknown): number {
   if (error instanceof CommanderError && error.exitCode === 0) return EXIT.ok;
   // Without a command the help has been printed, and says enough.
   if (error instanceof CommanderError && error.code === "commander.help") return EXIT.usage;
-  const usage = error instanceof CommanderError || error instanceof ConfigError || error instanceof FieldError;
+  const usage = error instanceof CommanderError || error instanceof ConfigError || error instanceof SourceError;
   const known = usage || error instanceof DataError || error instanceof DeviceError;
   const message = error instanceof Error ? error.message : String(error);
   // Commander puts "(Did you mean …?)" on a line of its own.
   const text = message.replace(/^error: /, "");
-  // A field's text is shown with the place of the error.
-  const whole = error instanceof FieldError;
+  // The user's text is shown with the place of the error.
+  const whole = error instanceof SourceError;
   const line = error instanceof CommanderError ? text.replace(/\s*\n\s*/g, " ") : whole ? text : text.split("\n")[0]!;
   const prefix = known || error instanceof KernelError ? "" : "internal error: ";
   const debug = process.env.DEEPLIMIT_DEBUG === "1";
-  const missing = error instanceof CommanderError && error.code === "commander.missingArgument";
+  const missing =
+    error instanceof CommanderError &&
+    error.code === "commander.missingArgument" &&
+    error.message.includes("'experiment'");
   const hint = missing ? " (see deeplimit list)" : known || debug ? "" : " (DEEPLIMIT_DEBUG=1 shows where)";
   process.stderr.write(`error: ${prefix}${line}${hint}\n`);
   if (debug && error instanceof Error && !(error instanceof CommanderError)) process.stderr.write(`${error.stack}\n`);

@@ -73,7 +73,7 @@ export class RunDirectory implements CellStore {
    * that differs from the run to resume
    */
   static async check(path: string, options: RunDirectoryOptions): Promise<RunFile | undefined> {
-    const names = await list(path);
+    const names = await namesIn(path);
     if (names.length === 0) {
       if (options.resume) throw new DataError(path, "holds no run to resume; leave out --resume to start one");
       return undefined;
@@ -105,9 +105,14 @@ export class RunDirectory implements CellStore {
     return run;
   }
 
+  /** What the run in a directory says of itself; undefined when there is none. @throws DataError when it cannot be read */
+  static async state(path: string): Promise<RunFile | undefined> {
+    return (await namesIn(path)).includes(RUN_FILE) ? readRunFile(path) : undefined;
+  }
+
   /** Preset and configuration of the run in a directory, for a `--resume` that names neither; undefined when there is none. */
   static async saved(path: string): Promise<{ preset: string; config: unknown } | undefined> {
-    const names = await list(path);
+    const names = await namesIn(path);
     if (!names.includes(RUN_FILE) || !names.includes(CONFIG_FILE)) return undefined;
     const { preset } = await readRunFile(path);
     const file = join(path, CONFIG_FILE);
@@ -165,7 +170,7 @@ export class RunDirectory implements CellStore {
 
   /** Cells that are finished. */
   async countCells(): Promise<number> {
-    return (await list(join(this.path, CELLS))).filter((name) => /^[^.].*\.json$/.test(name)).length;
+    return (await namesIn(join(this.path, CELLS))).filter((name) => /^[^.].*\.json$/.test(name)).length;
   }
 
   async load(id: string): Promise<unknown | undefined> {
@@ -225,7 +230,7 @@ export async function defaultDirectory(
 ): Promise<string> {
   const base = `${experiment}-${preset}`;
   if (mode.force) return join(root, base);
-  const numbers = (await list(root)).flatMap((name) => {
+  const numbers = (await namesIn(root)).flatMap((name) => {
     if (name === base) return [1];
     const tail = name.startsWith(`${base}-`) ? name.slice(base.length + 1) : "";
     return /^[2-9]$|^[1-9]\d+$/.test(tail) ? [Number(tail)] : [];
@@ -282,7 +287,7 @@ async function removeRun(path: string): Promise<void> {
     }
   };
   const inside = async (folder: string, pattern: RegExp) =>
-    (await list(join(path, folder))).filter((name) => pattern.test(name)).map((name) => join(folder, name));
+    (await namesIn(join(path, folder))).filter((name) => pattern.test(name)).map((name) => join(folder, name));
   // run.json goes last: until then the directory is known to be a run's.
   const files = [
     ...(await inside(CELLS, /^[^.].*\.json$/)),
@@ -304,7 +309,7 @@ async function removeRun(path: string): Promise<void> {
 }
 
 /** Names in a directory, without what an interrupted write left; none when it does not exist. */
-async function list(path: string): Promise<string[]> {
+export async function namesIn(path: string): Promise<string[]> {
   try {
     return (await readdir(path)).filter((name) => !/^\..+\.\d+\.tmp$/.test(name)).sort();
   } catch (error) {

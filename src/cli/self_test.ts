@@ -163,5 +163,18 @@ async function dispatch(
 /** Row-major, without gaps, alpha = 1. */
 function matmulParams(rows: number, columns: number, inner: number): Params {
   const strides = { a_row: inner, a_column: 1, b_row: columns, b_column: 1, y_row: columns, y_column: 1 };
-  return { rows, columns, inner, ...strides, a_at: 0, b_at: 0, y_at: 0, from_at: 0, alpha: 1 };
+  return {
+    rows,
+    columns,
+    inner,
+    ...strides,
+    a_at: 0,
+    b_at: 0,
+    y_at: 0,
+    from_at: 0,
+    a_layer: 0,
+    b_layer: 0,
+    y_layer: 0,
+    alpha: 1,
+  };
 }

@@ -3,31 +3,110 @@ import { z } from "zod";
 import { ConfigError, show } from "../config/errors.ts";
 import { nearest } from "./nearest.ts";
 
-type JsonSchema = Readonly<Record<string, unknown>>;
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** What a file says of a configuration. */
+export interface Overrides {
+  /** Fields that differ from the preset's: objects field by field, lists and other values as a whole. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** The complaint with its place in the file. */
+  locate(complaint: Complaint): Error;
+}
+
+export interface Complaint {
+  readonly path: readonly PropertyKey[];
+  readonly error: ConfigError;
+  /** What is wrong with the field at `path`: its value (default), or that there is such a field. */
+  readonly about?: "key" | "value";
+}
 
 /**
- * A copy of `base` with every setting applied, then checked by the schema as a whole (fields may depend on each other).
- * A value is JSON if it parses as such, otherwise text; `depths=16,64` fills a list.
- * @throws ConfigError naming the key, the rule and the value
+ * A copy of `base` with the overrides of a file, then every setting applied, checked by the schema as a whole (fields may depend on each other).
+ * A setting's value is JSON if it parses as such, otherwise text; `depths=16,64` fills a list.
+ * @throws ConfigError naming the key, the rule and the value, or what `overrides.locate` makes of it
  */
-export function applySettings<C>(schema: z.ZodType<C>, base: C, settings: readonly string[]): C {
+export function applySettings<C>(schema: z.ZodType<C>, base: C, settings: readonly string[], overrides?: Overrides): C {
   const config = structuredClone(base);
-  const json = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema;
+  const json = jsonSchemaOf(schema);
+  if (overrides) override(config, [json], overrides.config, [], { root: json, locate: overrides.locate });
   for (const setting of settings) setOne(config, json, setting);
-  return validate(schema, config);
+  const checked = check(schema, config);
+  if ("value" in checked) return checked.value;
+  const { path, error } = checked.complaint;
+  // A setting may have changed what the file says; a rule on several fields names one that the file may not have.
+  const said = valueAt(overrides?.config, path);
+  const fromFile = settings.length === 0 || (said !== undefined && said === valueAt(config, path));
+  throw overrides && fromFile ? overrides.locate(checked.complaint) : error;
+}
+
+/** The JSON Schema of what may be written. */
+export function jsonSchemaOf(schema: z.ZodType): JsonSchema {
+  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema;
 }
 
 /** @throws ConfigError for the first field that breaks a rule */
 export function validate<C>(schema: z.ZodType<C>, config: unknown): C {
+  const checked = check(schema, config);
+  if ("value" in checked) return checked.value;
+  throw checked.complaint.error;
+}
+
+/** What the schema makes of a configuration, or the first rule that it breaks. */
+export function check<C>(schema: z.ZodType<C>, config: unknown): { value: C } | { complaint: Complaint } {
   const parsed = schema.safeParse(config);
-  if (parsed.success) return parsed.data;
-  throw issueError(parsed.error.issues[0]!, config);
+  if (parsed.success) return { value: parsed.data };
+  const issue = parsed.error.issues[0]!;
+  const { path } = issue;
+  const error = issueError(issue, valueAt(config, path));
+  return {
+    complaint:
+      issue.code === "unrecognized_keys" ? { path: [...path, issue.keys[0]!], error, about: "key" } : { path, error },
+  };
 }
 
 /** Dotted key and value of every leaf of a configuration; lists are leaves. */
 export function flatten(config: unknown, prefix = ""): [key: string, value: unknown][] {
   if (!isRecord(config)) return [[prefix, config]];
   return Object.entries(config).flatMap(([key, value]) => flatten(value, prefix === "" ? key : `${prefix}.${key}`));
+}
+
+/** Writes the fields of `given` over those of `target`, an object of one of `schemas`. */
+function override(
+  target: unknown,
+  schemas: readonly JsonSchema[],
+  given: Readonly<Record<string, unknown>>,
+  path: readonly string[],
+  file: Pick<Overrides, "locate"> & { readonly root: JsonSchema },
+): void {
+  if (!isRecord(target)) return;
+  const fields = fieldMap(schemas);
+  const known = [...new Set([...fields.keys(), ...Object.keys(target)])];
+  for (const [name, value] of Object.entries(given)) {
+    const here = [...path, name];
+    if (!known.includes(name))
+      throw file.locate({
+        ...{ path: here, about: "key" },
+        error: unknownKey(here, path.length, known, keysOf([file.root], undefined)),
+      });
+    const old = target[name];
+    const inner = fields.get(name) ?? [];
+    if (!isRecord(value) || fieldMap(inner).size === 0) {
+      target[name] = value;
+      continue;
+    }
+    // Another kind of thing has nothing of the preset's.
+    const other = "kind" in value && isRecord(old) && old.kind !== value.kind;
+    if (!isRecord(old) || other) target[name] = {};
+    override(target[name], inner, value, here, file);
+  }
+}
+
+function valueAt(config: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (inner, key) =>
+      typeof inner === "object" && inner !== null ? (inner as Record<PropertyKey, unknown>)[key] : undefined,
+    config,
+  );
 }
 
 function setOne(config: unknown, root: JsonSchema, setting: string): void {
@@ -127,13 +206,8 @@ function typesOf(schema: JsonSchema): string[] {
   return alternatives(schema).flatMap(({ type }) => (typeof type === "string" ? [type] : []));
 }
 
-function issueError(issue: z.core.$ZodIssue, config: unknown): ConfigError {
+function issueError(issue: z.core.$ZodIssue, value: unknown): ConfigError {
   const field = issue.path.map(String).join(".") || "config";
-  const value = issue.path.reduce<unknown>(
-    (inner, key) =>
-      typeof inner === "object" && inner !== null ? (inner as Record<PropertyKey, unknown>)[key] : undefined,
-    config,
-  );
   const given = (rule: string) =>
     value === undefined ? new ConfigError(field, `${rule}, but is not given`) : new ConfigError(field, rule, value);
   switch (issue.code) {
@@ -177,6 +251,7 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   boolean: "true or false",
   array: "a list",
   object: "an object",
+  record: "an object",
   null: "null",
 };
 

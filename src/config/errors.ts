@@ -17,11 +17,11 @@ export interface SourcePlace {
   readonly length: number;
 }
 
-/** The user's shader text cannot be used: where, which rule, the line itself with a caret. The command line exits with 2. */
-export class FieldError extends Error {
-  override readonly name = "FieldError";
+/** A text of the user's cannot be used: where, which rule, the line itself with a caret. The command line exits with 2. */
+export class SourceError extends Error {
+  override readonly name: string = "SourceError";
   constructor(
-    /** Name of the field, or of its file. */
+    /** Name of the text, or of its file. */
     readonly field: string,
     readonly rule: string,
     source = "",
@@ -33,6 +33,11 @@ export class FieldError extends Error {
         : `${field}:${place.line}:${place.column}: ${rule}\n${excerpt(source, place)}`,
     );
   }
+}
+
+/** The user's shader text, the field of an ODE, cannot be used. */
+export class FieldError extends SourceError {
+  override readonly name = "FieldError";
 }
 
 function excerpt(source: string, { line, column, length }: SourcePlace): string {

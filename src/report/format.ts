@@ -1,5 +1,5 @@
 /** Numbers and ranges as text, the same in the terminal, on axes and on the page. */
-import type { Cell, Claim } from "../experiment/record.ts";
+import type { Cell, Claim, Verdict } from "../experiment/record.ts";
 
 const SUPERSCRIPTS: Record<string, string> = {
   "-": "⁻",
@@ -79,4 +79,16 @@ export function formatSeconds(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   const minutes = Math.round(whole / 60);
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+export function countVerdicts(claims: readonly Claim[]): { holds: number; fails: number; open: number } {
+  const count = (verdict: Verdict): number => claims.filter((claim) => claim.verdict === verdict).length;
+  return { holds: count("holds"), fails: count("fails"), open: count("not decided") };
+}
+
+/** `5 claims: 3 hold, 1 fails, 1 not decided`. */
+export function tallyText(claims: readonly Claim[]): string {
+  if (claims.length === 0) return "no claims";
+  const { holds, fails, open } = countVerdicts(claims);
+  return `${claims.length} claim${claims.length === 1 ? "" : "s"}: ${holds} ${holds === 1 ? "holds" : "hold"}, ${fails} ${fails === 1 ? "fails" : "fail"}, ${open} not decided`;
 }

@@ -1,6 +1,6 @@
 /** A record and its figures → one page that needs nothing else: no script, no font, no request. */
 import type { Claim, Figure, RunRecord, Verdict } from "../experiment/record.ts";
-import { formatMeasured, formatNumber, formatRange, formatSeconds } from "./format.ts";
+import { countVerdicts, formatMeasured, formatNumber, formatRange, formatSeconds, tallyText } from "./format.ts";
 
 const VERDICT_CLASS: Record<Verdict, string> = { holds: "holds", fails: "fails", "not decided": "open" };
 const VERDICT_SIGN: Record<Verdict, string> = { holds: "✓", fails: "✗", "not decided": "?" };
@@ -21,8 +21,32 @@ export function renderHtml(record: RunRecord, svgs: ReadonlyMap<string, string>)
   ]);
 }
 
-/** The page around its sections: head, style, title, summary, status. Empty sections are left out. */
+/** The page of a record around its sections: title, summary, status. Empty sections are left out. */
 export function htmlDocument(record: RunRecord, sections: readonly string[], style = ""): string {
+  const head = {
+    kicker: `${record.experiment} · preset ${record.preset}`,
+    title: record.title,
+    summary: record.summary,
+    banner: statusBanner(record),
+  };
+  return htmlPage(head, sections, style);
+}
+
+export interface PageHead {
+  /** A few words above the title. */
+  readonly kicker: string;
+  readonly title: string;
+  readonly summary: string;
+  /** HTML of the coloured line that says how it ended; empty for none. */
+  readonly banner: string;
+}
+
+/** A page that needs nothing else, around its sections. Empty sections are left out. */
+export function htmlPage(
+  { kicker, title, summary, banner }: PageHead,
+  sections: readonly string[],
+  style = "",
+): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -30,16 +54,16 @@ export function htmlDocument(record: RunRecord, sections: readonly string[], sty
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>${escapeHtml(record.title)}</title>
+<title>${escapeHtml(title)}</title>
 <style>${STYLE}${style}</style>
 </head>
 <body>
 <main>
 <header>
-<p class="kicker">${escapeHtml(record.experiment)} · preset ${escapeHtml(record.preset)}</p>
-<h1>${escapeHtml(record.title)}</h1>
-<p class="summary">${escapeHtml(record.summary)}</p>
-${statusBanner(record)}
+<p class="kicker">${escapeHtml(kicker)}</p>
+<h1>${escapeHtml(title)}</h1>
+<p class="summary">${escapeHtml(summary)}</p>
+${banner}
 </header>
 ${sections.filter((section) => section !== "").join("\n")}
 </main>
@@ -55,37 +79,44 @@ export function escapeHtml(text: string): string {
 }
 
 function statusBanner(record: RunRecord): string {
-  const count = (verdict: Verdict): number => record.claims.filter((claim) => claim.verdict === verdict).length;
-  const [holds, fails, open] = [count("holds"), count("fails"), count("not decided")];
+  const { fails, open } = countVerdicts(record.claims);
   const kind = record.status !== "done" || fails > 0 ? "fails" : open > 0 ? "open" : "holds";
   const words = record.status === "done" ? "Done" : record.status.replaceAll("_", " ");
-  const total = record.claims.length;
-  const tally =
-    total === 0
-      ? "no claims"
-      : `${total} claim${total === 1 ? "" : "s"}: ${holds} ${holds === 1 ? "holds" : "hold"}, ${fails} ${fails === 1 ? "fails" : "fail"}, ${open} not decided`;
   const detail = record.statusDetail === undefined ? "" : `<br>${escapeHtml(record.statusDetail)}`;
-  return `<p class="banner ${kind}" role="status"><strong>${escapeHtml(words)}</strong> after ${formatSeconds(record.seconds)} · ${tally}${detail}</p>`;
+  return `<p class="banner ${kind}" role="status"><strong>${escapeHtml(words)}</strong> after ${formatSeconds(record.seconds)} · ${tallyText(record.claims)}${detail}</p>`;
 }
 
 export function claimsSection(claims: readonly Claim[]): string {
   if (claims.length === 0) return "";
-  const rows = claims.map((claim) => {
-    const confidence =
-      claim.confidence === undefined || claim.interval === undefined || claim.measured === null
-        ? ""
-        : `<br><small>${percent(claim.confidence)} interval</small>`;
-    const note = claim.note === undefined ? "" : `<p class="note">${escapeHtml(claim.note)}</p>`;
-    return `<tr id="claim-${escapeHtml(claim.id)}">
-<td data-label="Verdict"><span class="verdict ${VERDICT_CLASS[claim.verdict]}"><span aria-hidden="true">${VERDICT_SIGN[claim.verdict]}</span> ${claim.verdict}</span></td>
-<td data-label="Measured" class="number">${minus(formatMeasured(claim.measured, claim.interval))}${confidence}</td>
+  return `<section id="claims"><h2>Claims</h2>
+<table class="claims">${CLAIMS_HEAD}
+<tbody>${claims.map((claim) => claimRow(claim)).join("\n")}</tbody></table></section>`;
+}
+
+export const CLAIMS_HEAD = `<thead><tr><th scope="col">Verdict</th><th scope="col">Measured</th><th scope="col">Passes</th><th scope="col">Claim, source and note</th></tr></thead>`;
+
+/** A row of a table of claims. @param prefix of its id, where a page has the claims of several runs */
+export function claimRow(claim: Claim, prefix = "claim"): string {
+  const note = claim.note === undefined ? "" : `<p class="note">${escapeHtml(claim.note)}</p>`;
+  return `<tr id="${escapeHtml(`${prefix}-${claim.id}`)}">
+<td data-label="Verdict">${verdictMark(claim.verdict)}</td>
+<td data-label="Measured" class="number">${measuredHtml(claim)}</td>
 <td data-label="Passes" class="number">${minus(formatRange(claim.passes))}</td>
 <td data-label="Claim">${escapeHtml(claim.statement)} <span class="source">${escapeHtml(claim.source)}</span>${note}</td>
 </tr>`;
-  });
-  return `<section id="claims"><h2>Claims</h2>
-<table class="claims"><thead><tr><th scope="col">Verdict</th><th scope="col">Measured</th><th scope="col">Passes</th><th scope="col">Claim, source and note</th></tr></thead>
-<tbody>${rows.join("\n")}</tbody></table></section>`;
+}
+
+export function verdictMark(verdict: Verdict): string {
+  return `<span class="verdict ${VERDICT_CLASS[verdict]}"><span aria-hidden="true">${VERDICT_SIGN[verdict]}</span> ${verdict}</span>`;
+}
+
+/** The number of a claim with its interval, and how sure that is. */
+export function measuredHtml({ measured, interval, confidence }: Claim): string {
+  const sure =
+    confidence === undefined || interval === undefined || measured === null
+      ? ""
+      : `<br><small>${percent(confidence)} interval</small>`;
+  return `${minus(formatMeasured(measured, interval))}${sure}`;
 }
 
 function figuresSection(figures: readonly Figure[], svgs: ReadonlyMap<string, string>): string {
@@ -135,18 +166,18 @@ function factsSection(title: string, id: string, facts: Record<string, unknown>,
 
 /** Dotted names and values of nested plain data; empty without any. */
 export function factsTable(facts: Record<string, unknown>): string {
-  const rows = flatten(facts).map(
+  const rows = flattenFacts(facts).map(
     ([key, value]) => `<tr><th scope="row">${escapeHtml(key)}</th><td>${escapeHtml(value)}</td></tr>`,
   );
   return rows.length === 0 ? "" : `<table class="facts"><tbody>${rows.join("")}</tbody></table>`;
 }
 
 /** Nested plain data as dotted names and short values. */
-function flatten(value: unknown, prefix = ""): [string, string][] {
+export function flattenFacts(value: unknown, prefix = ""): [string, string][] {
   if (value !== null && typeof value === "object" && !Array.isArray(value)) {
     const entries = Object.entries(value);
     if (entries.length > 0)
-      return entries.flatMap(([key, inner]) => flatten(inner, prefix === "" ? key : `${prefix}.${key}`));
+      return entries.flatMap(([key, inner]) => flattenFacts(inner, prefix === "" ? key : `${prefix}.${key}`));
     return prefix === "" ? [] : [[prefix, "{}"]];
   }
   return [[prefix, factText(value)]];
@@ -179,7 +210,8 @@ function filesSection(record: RunRecord): string {
   return `<section id="files"><h2>Files</h2>${tables.length > 0 ? `<table class="facts"><tbody>${tables.join("")}</tbody></table>` : ""}<p class="links">${others.join(" · ")}</p></section>`;
 }
 
-function link(path: string, text: string): string {
+/** A link to a file beside the page. */
+export function link(path: string, text: string): string {
   return `<a href="${escapeHtml(path.split("/").map(encodeURIComponent).join("/"))}">${escapeHtml(text)}</a>`;
 }
 

@@ -1,10 +1,13 @@
 /** A record → the files of a run's directory, and back. Node only. */
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, show } from "../config/errors.ts";
 import type { Figure, RunRecord, Table } from "../experiment/record.ts";
 import { renderBenchmarkPage } from "./benchmark_page.ts";
 import { chartSpec, renderSvg } from "./chart.ts";
+import type { Comparison } from "./comparison.ts";
+import { partKey, renderComparison } from "./comparison_page.ts";
 import { reasonOf, writeFileAtomic } from "./files.ts";
 import { renderHtml } from "./html.ts";
 import { renderPng } from "./png.ts";
@@ -24,21 +27,50 @@ export const REPORT_FILE = "report.html";
  */
 export async function writeReport(dir: string, record: RunRecord): Promise<string[]> {
   checkNames(record);
+  const files: [path: string, data: string][] = [[RECORD_FILE, `${JSON.stringify(record)}\n`], ...dataFiles(record)];
+  for (const [path, data] of files) await writeFileAtomic(join(dir, path), data);
+  return [...files.map(([path]) => path), ...(await writePage(dir, record))];
+}
+
+/**
+ * Draws figures and page again from the `record.json` in `dir` alone. Tables and the other files of numbers are written only where they are
+ * missing: those of the run itself tell NaN from ±Infinity, which its record in JSON cannot.
+ * @throws DataError when the record cannot be read or is not whole, or a file cannot be written
+ */
+export async function rebuildReport(dir: string): Promise<RunRecord> {
+  const record = await readRecord(dir);
+  try {
+    checkNames(record);
+    for (const [path, data] of dataFiles(record))
+      if (!existsSync(join(dir, path))) await writeFileAtomic(join(dir, path), data);
+    await writePage(dir, record);
+  } catch (error) {
+    if (error instanceof RangeError) throw new DataError(join(dir, RECORD_FILE), error.message);
+    throw error;
+  }
+  return record;
+}
+
+/** Numbers as files of their own, by their paths. */
+function dataFiles({ config, environment, claims, tables }: RunRecord): [path: string, data: string][] {
+  return [
+    ["config.json", json(config)],
+    ["environment.json", json(environment)],
+    ["claims.json", json(claims)],
+    ...tables.flatMap((table): [string, string][] => [
+      [`tables/${table.name}.csv`, tableCsv(table)],
+      [`tables/${table.name}.jsonl`, tableJsonLines(table)],
+    ]),
+    ["tables/tables.json", json(tablesJson(tables))],
+  ];
+}
+
+async function writePage(dir: string, record: RunRecord): Promise<string[]> {
   const written: string[] = [];
   const write = async (path: string, data: string | Uint8Array): Promise<void> => {
     await writeFileAtomic(join(dir, path), data);
     written.push(path);
   };
-  await write(RECORD_FILE, `${JSON.stringify(record)}\n`);
-  await write("config.json", json(record.config));
-  await write("environment.json", json(record.environment));
-  await write("claims.json", json(record.claims));
-  for (const table of record.tables) {
-    await write(`tables/${table.name}.csv`, tableCsv(table));
-    await write(`tables/${table.name}.jsonl`, tableJsonLines(table));
-  }
-  await write("tables/tables.json", json(tablesJson(record.tables)));
-
   const svgs = new Map<string, string>();
   for (const figure of record.figures) {
     const svg = await renderSvg(chartSpec(figure, tableOf(figure, record.tables)));
@@ -99,6 +131,25 @@ export async function writeBenchmarkPage(path: string, record: RunRecord): Promi
     }
   }
   await writeFileAtomic(path, renderBenchmarkPage(record, svgs));
+  return problems;
+}
+
+/**
+ * Writes a comparison as one page that holds everything. A figure that cannot be drawn is a sentence on the page.
+ * @returns what was wrong with figures, one line each
+ * @throws DataError when the file cannot be written
+ */
+export async function writeComparison(path: string, comparison: Comparison): Promise<string[]> {
+  const svgs = new Map<string, string>();
+  const problems: string[] = [];
+  for (const compared of comparison.figures)
+    for (const [i, { figure, table }] of compared.parts.entries())
+      try {
+        svgs.set(partKey(compared, i), await renderSvg(chartSpec(figure, table)));
+      } catch (error) {
+        problems.push(`${figure.name} is not drawn: ${messageOf(error)}`);
+      }
+  await writeFileAtomic(path, renderComparison(comparison, svgs));
   return problems;
 }
 

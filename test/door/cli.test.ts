@@ -37,9 +37,20 @@ describe("help and lists", () => {
   it("--help names every command and gives examples within 80 columns", async () => {
     const { code, out, err } = await real("--help");
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    for (const word of ["list", "plan", "run", "bench", "doctor", "Examples:", "Exit codes:"])
+    for (const word of [
+      "list",
+      "plan",
+      "run",
+      "init",
+      "report",
+      "compare",
+      "bench",
+      "doctor",
+      "Examples:",
+      "Exit codes:",
+    ])
       expect(out).toContain(word);
-    for (const command of ["plan", "run", "bench", "doctor"]) {
+    for (const command of ["plan", "run", "init", "schema", "report", "compare", "bench", "doctor"]) {
       const help = await real(command, "--help");
       expect(help.code).toBe(0);
       for (const line of lines(help.out)) expect(line.length).toBeLessThanOrEqual(80);

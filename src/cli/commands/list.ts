@@ -12,5 +12,5 @@ export function listText(experiments: readonly AnyExperiment[], width: number): 
     const lines = [...wrap(title, width - column), ...wrap(`presets: ${presets}`, width - column)];
     return lines.map((line, i) => (i === 0 ? name.padEnd(column) : indent) + line).join("\n");
   });
-  return [...blocks, "Run one with: deeplimit run EXPERIMENT"].join("\n\n");
+  return [...blocks, "Run one with: deeplimit run EXPERIMENT, all with: deeplimit run all"].join("\n\n");
 }

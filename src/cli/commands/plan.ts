@@ -3,7 +3,7 @@ import { formatBytes } from "../../gpu/device.ts";
 import { DEFAULT_PROFILE, type DeviceProfile, SOFTWARE_PROFILE } from "../../plan/device_profile.ts";
 import { formatNumber } from "../../report/format.ts";
 import { wrap } from "../../report/text.ts";
-import { type AnyExperiment, chooseConfig } from "../choose.ts";
+import { type AnyExperiment, type ConfigOptions, chooseConfig } from "../choose.ts";
 import { flatten } from "../settings.ts";
 import { columnsText, formatCount } from "../terminal.ts";
 
@@ -14,9 +14,7 @@ export const PROFILES = { default: DEFAULT_PROFILE, software: SOFTWARE_PROFILE }
 >;
 export type ProfileName = keyof typeof PROFILES;
 
-export interface PlanOptions {
-  readonly preset?: string;
-  readonly set: readonly string[];
+export interface PlanOptions extends ConfigOptions {
   readonly profile: ProfileName;
   readonly json?: boolean;
 }

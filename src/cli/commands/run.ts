@@ -1,27 +1,25 @@
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import type { ExperimentResult } from "../../experiment/experiment.ts";
 import type { RunRecord, RunStatus } from "../../experiment/record.ts";
-import { formatBytes, type Gpu } from "../../gpu/device.ts";
+import type { Gpu } from "../../gpu/device.ts";
 import { DeviceError } from "../../gpu/errors.ts";
 import { type AdapterChoice, openNode } from "../../gpu/node_adapter.ts";
-import { formatSeconds } from "../../report/format.ts";
-import { claimsText } from "../../report/text.ts";
-import { type AnyExperiment, chooseConfig } from "../choose.ts";
+import { type AnyExperiment, type ConfigOptions, chooseConfig } from "../choose.ts";
 import { environment } from "../environment.ts";
 import { EXIT } from "../exit_code.ts";
 import { progressLine } from "../progress_line.ts";
+import { printSummary } from "../recorded_run.ts";
 import { defaultDirectory, RunDirectory } from "../run_directory.ts";
 import { flatten, validate } from "../settings.ts";
 import { type Stop, stopOnSignal } from "../stop.ts";
-import { shellQuote, wantsColor, widthOf } from "../terminal.ts";
+import { shellQuote } from "../terminal.ts";
 
-export interface RunOptions {
-  readonly preset?: string;
-  readonly set: readonly string[];
+export interface RunOptions extends ConfigOptions {
   /** Sets the field `data` of the configuration. */
   readonly data?: string;
   readonly out?: string;
-  readonly adapter: AdapterChoice;
+  /** Default auto. */
+  readonly adapter?: AdapterChoice;
   readonly resume?: boolean;
   readonly force?: boolean;
   readonly check?: boolean;
@@ -38,7 +36,8 @@ export async function run(experiment: AnyExperiment, options: RunOptions): Promi
   let { preset, config } = chooseConfig(experiment, { ...options, set });
   const mode = { resume: options.resume === true, force: options.force === true };
   const path = options.out ?? (await defaultDirectory(experiment.name, preset, mode));
-  if (mode.resume && set.length === 0) {
+  const { adapter = "auto", description } = options;
+  if (mode.resume && set.length === 0 && description === undefined) {
     // What was asked the first time need not be typed again.
     const saved = await RunDirectory.saved(path);
     const known = saved && Object.hasOwn(experiment.presets, saved.preset);
@@ -57,7 +56,7 @@ export async function run(experiment: AnyExperiment, options: RunOptions): Promi
 
   // A resumed run goes on with the layouts it began with, whatever was tuned since: bit for bit.
   const tuning = mode.resume ? (before?.tuning ?? false) : undefined;
-  const { gpu, notice } = await openNode({ adapter: options.adapter, ...(tuning !== undefined && { tuning }) });
+  const { gpu, notice } = await openNode({ adapter, ...(tuning !== undefined && { tuning }) });
   if (notice !== undefined) process.stderr.write(`${notice}\n`);
   const stop = stopOnSignal();
   try {
@@ -144,25 +143,8 @@ async function runInto(
   // Vega takes half a second to load: only now is it needed.
   const { REPORT_FILE, writeReport } = await import("../../report/write.ts");
   await writeReport(directory.path, record);
-  const report = relative("", join(directory.path, REPORT_FILE)) || REPORT_FILE;
-  printSummary(record, gpu, report, options.quiet === true);
+  printSummary(record, join(directory.path, REPORT_FILE), options.quiet === true);
   return exitCode(record, directory.path, experiment.name, options);
-}
-
-function printSummary(record: RunRecord, gpu: Gpu, report: string, quiet: boolean): void {
-  const out = process.stdout;
-  if (quiet) {
-    out.write(`${report}\n`);
-    return;
-  }
-  if (record.claims.length > 0)
-    out.write(`\n${claimsText(record.claims, { width: widthOf(out), color: wantsColor(out) })}\n`);
-  const facts = [
-    ["report", report],
-    ["wall time", formatSeconds(record.seconds)],
-    ["peak device memory", formatBytes(gpu.peakBytes)],
-  ] as const;
-  out.write(`\n${facts.map(([name, value]) => `${name.padEnd(20)}${value}`).join("\n")}\n`);
 }
 
 /** One line on stderr and a code other than 0 for every end but a good one. */
@@ -198,7 +180,7 @@ function deviceStatus(error: unknown): Extract<RunStatus, "device_lost" | "out_o
 
 /** The command that makes the run again, as it would be typed. */
 function commandLine(experiment: AnyExperiment, preset: string, config: unknown, options: RunOptions): string {
-  const adapter = options.adapter === "auto" ? "" : ` --adapter ${options.adapter}`;
+  const adapter = (options.adapter ?? "auto") === "auto" ? "" : ` --adapter ${options.adapter}`;
   return `deeplimit run ${experiment.name} --preset ${preset}${settingsText(experiment, preset, config)}${adapter}${options.check ? " --check" : ""}`;
 }
 
