@@ -13,6 +13,7 @@ export {
 export { ConfigError, DataError, FieldError, type SourcePlace } from "./config/errors.ts";
 export {
   clipSchema,
+  depthPenaltySchema,
   FLOW_METHODS,
   type FlowConfig,
   type FlowInput,
@@ -85,10 +86,13 @@ export { type Checkpoint, decodeSafetensors, encodeSafetensors } from "./flow/ch
 export { checkpointConv, convStateDict, restoreConv } from "./flow/conv_checkpoint.ts";
 export {
   type AdvanceOptions,
+  type Divergence,
   type FlowSnapshot,
   type FlowState,
   type FlowStatus,
   GradientFlow,
+  type GradientFlowOptions,
+  type ReplicaState,
 } from "./flow/gradient_flow.ts";
 export {
   type DepthDistance,
@@ -108,7 +112,15 @@ export { type ConvInitialisation, initialConvWeights } from "./model/conv_initia
 export { type ConvMode, ConvPass, type SgdStep } from "./model/conv_pass.ts";
 export { ConvStack, type ConvState } from "./model/conv_stack.ts";
 export { type DenseData, DensePass } from "./model/dense_pass.ts";
-export { type CanonicalWeights, DenseStack, type GroupName, type ParameterGroup } from "./model/dense_stack.ts";
+export {
+  type CanonicalWeights,
+  DenseStack,
+  type DenseStackOptions,
+  type GroupName,
+  type GroupState,
+  type ParameterGroup,
+} from "./model/dense_stack.ts";
+export { PROLONGATIONS, type Prolongation, prolongLayers, prolongWeights } from "./model/depth_prolongation.ts";
 export { type Augmentation, ImageSet, type ImageSetOptions } from "./model/image_set.ts";
 export {
   type InitialWeights,
@@ -147,7 +159,7 @@ export {
   projectDepth,
   projectFunction,
 } from "./plan/basis.ts";
-export { type ConvPlan, planConv } from "./plan/conv.ts";
+export { CONV_LAYOUTS, type ConvLayout, type ConvPlan, planConv } from "./plan/conv.ts";
 export { type DenseLayout, type DensePlan, type DensePlanOptions, planDense, stackBytes } from "./plan/dense.ts";
 export { DEFAULT_PROFILE, type DeviceProfile, SOFTWARE_PROFILE } from "./plan/device_profile.ts";
 export { KERNEL_NAMES, type KernelName } from "./plan/kernel_name.ts";

@@ -1,12 +1,12 @@
-import { z } from "zod";
 import { ACTIVATIONS } from "./dense.ts";
 import { scheduleSchema } from "./flow.ts";
+import { z } from "./schema.ts";
 
 /** Side and zero padding of the convolutions of a residual layer, which keep the size of the image. */
 export const CONV_KERNEL = 3;
 export const CONV_PADDING = 1;
 
-const epsilon = z.number().positive().default(1e-5).describe("added to the variance");
+const epsilon = z._default(z.number().check(z.positive()), 1e-5).check(z.describe("added to the variance"));
 
 /**
  * What follows a convolution: (x − mean)/√(variance + ε) · scale + shift, with one scale and shift a channel.
@@ -16,9 +16,13 @@ const epsilon = z.number().positive().default(1e-5).describe("added to the varia
  * Those two leave the images of a batch independent of each other.
  */
 export const normalisationSchema = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("batch"), momentum: z.number().min(0).max(1).default(0.1), epsilon }),
+  z.strictObject({
+    kind: z.literal("batch"),
+    momentum: z._default(z.number().check(z.minimum(0), z.maximum(1)), 0.1),
+    epsilon,
+  }),
   z.strictObject({ kind: z.literal("layer"), epsilon }),
-  z.strictObject({ kind: z.literal("group"), groups: z.int().min(1), epsilon }),
+  z.strictObject({ kind: z.literal("group"), groups: z.int().check(z.minimum(1)), epsilon }),
   z.strictObject({ kind: z.literal("none") }),
 ]);
 export type Normalisation = z.infer<typeof normalisationSchema>;
@@ -32,50 +36,52 @@ export type Normalisation = z.infer<typeof normalisationSchema>;
  */
 export const convShapeSchema = z
   .strictObject({
-    channelsIn: z.int().min(1),
-    height: z.int().min(1).describe("pixels of an input image"),
-    width: z.int().min(1).describe("pixels of an input image"),
+    channelsIn: z.int().check(z.minimum(1)),
+    height: z.int().check(z.minimum(1), z.describe("pixels of an input image")),
+    width: z.int().check(z.minimum(1), z.describe("pixels of an input image")),
     stem: z.strictObject({
-      kernel: z.int().min(1),
-      stride: z.int().min(1),
-      padding: z.int().min(0),
+      kernel: z.int().check(z.minimum(1)),
+      stride: z.int().check(z.minimum(1)),
+      padding: z.int().check(z.minimum(0)),
       normalisation: normalisationSchema,
     }),
-    channels: z.int().min(1).describe("of the states h"),
-    depth: z.int().min(1).describe("L, number of residual layers"),
-    activation: z.enum(ACTIVATIONS).describe("of the residual layers"),
-    normalisation: normalisationSchema.describe("after both convolutions of a residual layer"),
-    pool: z.int().min(1).describe("side of a pooling window, and its stride"),
-    classes: z.int().min(1),
-    beta: z.number().describe("residual scale L^-β"),
+    channels: z.int().check(z.minimum(1), z.describe("of the states h")),
+    depth: z.int().check(z.minimum(1), z.describe("L, number of residual layers")),
+    activation: z.enum(ACTIVATIONS).check(z.describe("of the residual layers")),
+    normalisation: normalisationSchema.check(z.describe("after both convolutions of a residual layer")),
+    pool: z.int().check(z.minimum(1), z.describe("side of a pooling window, and its stride")),
+    classes: z.int().check(z.minimum(1)),
+    beta: z.number().check(z.describe("residual scale L^-β")),
   })
-  .superRefine((shape, context) => {
-    const { stem, pool, channels, normalisation } = shape;
-    for (const side of ["height", "width"] as const) {
-      if (shape[side] + 2 * stem.padding < stem.kernel)
-        context.addIssue({
-          code: "custom",
-          path: [side],
-          message: `must be at least ${stem.kernel - 2 * stem.padding}, the stem's kernel without its padding`,
-        });
-      else if (stemSide(shape[side], stem) < pool)
-        context.addIssue({
-          code: "custom",
-          path: ["pool"],
-          message: `must be at most ${stemSide(shape[side], stem)}, the ${side} of a state`,
-        });
-    }
-    for (const [path, norm] of [
-      [["stem", "normalisation"], stem.normalisation],
-      [["normalisation"], normalisation],
-    ] as const)
-      if (norm.kind === "group" && channels % norm.groups !== 0)
-        context.addIssue({
-          code: "custom",
-          path: [...path, "groups"],
-          message: `must divide the number of channels, ${channels}`,
-        });
-  });
+  .check(
+    z.superRefine((shape, context) => {
+      const { stem, pool, channels, normalisation } = shape;
+      for (const side of ["height", "width"] as const) {
+        if (shape[side] + 2 * stem.padding < stem.kernel)
+          context.addIssue({
+            code: "custom",
+            path: [side],
+            message: `must be at least ${stem.kernel - 2 * stem.padding}, the stem's kernel without its padding`,
+          });
+        else if (stemSide(shape[side], stem) < pool)
+          context.addIssue({
+            code: "custom",
+            path: ["pool"],
+            message: `must be at most ${stemSide(shape[side], stem)}, the ${side} of a state`,
+          });
+      }
+      for (const [path, norm] of [
+        [["stem", "normalisation"], stem.normalisation],
+        [["normalisation"], normalisation],
+      ] as const)
+        if (norm.kind === "group" && channels % norm.groups !== 0)
+          context.addIssue({
+            code: "custom",
+            path: [...path, "groups"],
+            message: `must divide the number of channels, ${channels}`,
+          });
+    }),
+  );
 export type ConvShape = z.infer<typeof convShapeSchema>;
 export type ConvShapeInput = z.input<typeof convShapeSchema>;
 
@@ -154,16 +160,18 @@ export const CONV_INITIALISATIONS = ["tied", "iid"] as const;
  */
 export const convTrainingSchema = z.strictObject({
   initialisation: z.enum(CONV_INITIALISATIONS),
-  batch: z.int().min(1).describe("images of a training step"),
-  epochs: z.int().min(1),
-  rate: z.number().positive().describe("learning rate at the start"),
-  momentum: z.number().min(0).lt(1),
-  weightDecay: z.number().min(0),
-  schedule: scheduleSchema.describe("factor on the rate; its steps are epochs"),
-  cropPadding: z.int().min(0).describe("zeros around an image before a random crop of its own size; 0: no crop"),
-  flip: z.boolean().describe("a random half of the images is mirrored left to right"),
-  pixelMean: z.array(z.number()).min(1).describe("one a channel, of pixels in 0..1"),
-  pixelDeviation: z.array(z.number().positive()).min(1).describe("one a channel"),
+  batch: z.int().check(z.minimum(1), z.describe("images of a training step")),
+  epochs: z.int().check(z.minimum(1)),
+  rate: z.number().check(z.positive(), z.describe("learning rate at the start")),
+  momentum: z.number().check(z.minimum(0), z.lt(1)),
+  weightDecay: z.number().check(z.minimum(0)),
+  schedule: scheduleSchema.check(z.describe("factor on the rate; its steps are epochs")),
+  cropPadding: z
+    .int()
+    .check(z.minimum(0), z.describe("zeros around an image before a random crop of its own size; 0: no crop")),
+  flip: z.boolean().check(z.describe("a random half of the images is mirrored left to right")),
+  pixelMean: z.array(z.number()).check(z.minLength(1), z.describe("one a channel, of pixels in 0..1")),
+  pixelDeviation: z.array(z.number().check(z.positive())).check(z.minLength(1), z.describe("one a channel")),
 });
 export type ConvTraining = z.infer<typeof convTrainingSchema>;
 

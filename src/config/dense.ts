@@ -1,4 +1,4 @@
-import { z } from "zod";
+import { z } from "./schema.ts";
 
 /** Activation functions; the order is the numeric id used by `shaders/common/activation.wgsl`. */
 export const ACTIVATIONS = [
@@ -37,14 +37,14 @@ export type Initialisation = (typeof INITIALISATIONS)[number];
  * Width factors: `paper` s_m = 1/√m, s_q = 1/√q; `code` both 1.
  */
 export const denseShapeSchema = z.strictObject({
-  inputs: z.int().min(1).describe("d, input dimension"),
-  width: z.int().min(1).describe("q, state dimension"),
-  hidden: z.int().min(1).describe("m, hidden units of a residual layer"),
-  outputs: z.int().min(1).describe("d', output dimension"),
-  depth: z.int().min(1).describe("L, number of residual layers"),
+  inputs: z.int().check(z.minimum(1), z.describe("d, input dimension")),
+  width: z.int().check(z.minimum(1), z.describe("q, state dimension")),
+  hidden: z.int().check(z.minimum(1), z.describe("m, hidden units of a residual layer")),
+  outputs: z.int().check(z.minimum(1), z.describe("d', output dimension")),
+  depth: z.int().check(z.minimum(1), z.describe("L, number of residual layers")),
   activation: z.enum(ACTIVATIONS),
-  widthFactors: z.enum(["paper", "code"]).describe("paper: 1/√m and 1/√q; code: 1"),
-  beta: z.number().describe("residual scale L^-β"),
+  widthFactors: z.enum(["paper", "code"]).check(z.describe("paper: 1/√m and 1/√q; code: 1")),
+  beta: z.number().check(z.describe("residual scale L^-β")),
 });
 export type DenseShape = z.infer<typeof denseShapeSchema>;
 

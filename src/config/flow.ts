@@ -1,15 +1,17 @@
-import { z } from "zod";
+import { z } from "./schema.ts";
 
 export const FLOW_METHODS = ["euler", "heun", "rk4", "adaptive"] as const;
 export const OPTIMISERS = ["descent", "momentum", "adam", "adamw"] as const;
 
-const positive = z.number().positive();
+const positive = z.number().check(z.positive());
+const notNegative = z.number().check(z.minimum(0));
+const fraction = z.number().check(z.minimum(0), z.lt(1));
 
 /** Learning-rate schedules: a factor on every rate as a function of the step. */
 export const scheduleSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("constant") }),
-  z.strictObject({ kind: z.literal("step"), every: z.int().min(1), factor: positive }),
-  z.strictObject({ kind: z.literal("cosine"), total: z.int().min(1) }),
+  z.strictObject({ kind: z.literal("step"), every: z.int().check(z.minimum(1)), factor: positive }),
+  z.strictObject({ kind: z.literal("cosine"), total: z.int().check(z.minimum(1)) }),
 ]);
 export type Schedule = z.infer<typeof scheduleSchema>;
 
@@ -24,49 +26,76 @@ export const clipSchema = z.discriminatedUnion("kind", [
 ]);
 
 /**
+ * Penalty on the differences of neighbouring layers, added to the loss that is descended (the losses that are reported are without it):
+ * `norm` weight · (‖V_{2:} − V_{:L−1}‖_F + ‖W_{2:} − W_{:L−1}‖_F), norms over all layers together; `squared` the same of the squares; `tied` the
+ * limit of a large weight: every layer moves by the mean gradient of all, so that layers equal at the start stay so and form a
+ * network with shared weights.
+ */
+export const depthPenaltySchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("none") }),
+  z.strictObject({ kind: z.literal("norm"), weight: positive }),
+  z.strictObject({ kind: z.literal("squared"), weight: positive }),
+  z.strictObject({ kind: z.literal("tied") }),
+]);
+
+/**
  * Training: dA/dt = −∂ℓ/∂A, dZ_k/dt = −L ∂ℓ/∂Z_k, dB/dt = −∂ℓ/∂B in training time t (the paper's eq. 4), by a method of
  * `method` with time step `rate`; or, with `optimiser` other than `descent`, by a discrete optimiser on the same
  * right-hand sides with learning rate `rate`. Euler with `descent` is gradient descent with rates L·η, η.
  */
 export const flowSchema = z
   .strictObject({
-    method: z.enum(FLOW_METHODS).default("euler"),
-    optimiser: z.enum(OPTIMISERS).default("descent"),
-    rate: positive.describe("η: time step of the flow, learning rate of an optimiser; first step of `adaptive`"),
+    method: z._default(z.enum(FLOW_METHODS), "euler"),
+    optimiser: z._default(z.enum(OPTIMISERS), "descent"),
+    rate: positive.check(
+      z.describe("η: time step of the flow, learning rate of an optimiser; first step of `adaptive`"),
+    ),
     groupRates: z
-      .strictObject({ A: z.number().min(0), Z: z.number().min(0), B: z.number().min(0) })
-      .default({ A: 1, Z: 1, B: 1 })
-      .describe("factor on the rate of each group"),
+      ._default(z.strictObject({ A: notNegative, Z: notNegative, B: notNegative }), { A: 1, Z: 1, B: 1 })
+      .check(z.describe("factor on the rate of each group")),
+    layerFactors: z
+      ._default(z.strictObject({ V: notNegative, W: notNegative }), { V: 1, W: 1 })
+      .check(
+        z.describe(
+          "factors on L ∂ℓ/∂V_k and L ∂ℓ/∂W_k, before clipping and moments: the metric of the flow on Z; 0 freezes",
+        ),
+      ),
     trained: z
-      .strictObject({ A: z.boolean(), Z: z.boolean(), B: z.boolean() })
-      .default({ A: true, Z: true, B: true })
-      .describe("groups that move"),
-    schedule: scheduleSchema.default({ kind: "constant" }),
-    clip: clipSchema.default({ kind: "none" }),
-    momentum: z.number().min(0).lt(1).default(0.9),
-    weightDecay: z.number().min(0).default(0),
-    beta1: z.number().min(0).lt(1).default(0.9),
-    beta2: z.number().min(0).lt(1).default(0.999),
-    epsilon: positive.default(1e-8),
-    atol: positive.default(1e-6),
-    rtol: positive.default(1e-4),
+      ._default(z.strictObject({ A: z.boolean(), Z: z.boolean(), B: z.boolean() }), { A: true, Z: true, B: true })
+      .check(z.describe("groups that move")),
+    schedule: z._default(scheduleSchema, { kind: "constant" }),
+    clip: z._default(clipSchema, { kind: "none" }),
+    depthPenalty: z._default(depthPenaltySchema, { kind: "none" }),
+    momentum: z._default(fraction, 0.9),
+    weightDecay: z._default(notNegative, 0),
+    beta1: z._default(fraction, 0.9),
+    beta2: z._default(fraction, 0.999),
+    epsilon: z._default(positive, 1e-8),
+    atol: z._default(positive, 1e-6),
+    rtol: z._default(positive, 1e-4),
     stop: z
       .strictObject({
-        steps: z.int().min(0),
-        time: positive.optional(),
-        lossBelow: positive.optional(),
-        lossAbove: positive.optional().describe("counts as divergence"),
+        steps: z.int().check(z.minimum(0)),
+        time: z.optional(positive),
+        lossBelow: z.optional(positive),
+        lossAbove: z.optional(positive).check(z.describe("counts as divergence")),
       })
-      .describe("whichever comes first"),
+      .check(z.describe("whichever comes first")),
   })
-  .refine((flow) => flow.optimiser === "descent" || flow.method === "euler", {
-    path: ["optimiser"],
-    message: "must be descent unless method is euler: discrete optimisers have no continuous time",
-  })
-  .refine((flow) => flow.method !== "adaptive" || flow.schedule.kind === "constant", {
-    path: ["schedule"],
-    message: "must be constant with the adaptive method, which chooses its own steps",
-  });
+  .check(
+    z.refine((flow) => flow.optimiser === "descent" || flow.method === "euler", {
+      path: ["optimiser"],
+      message: "must be descent unless method is euler: discrete optimisers have no continuous time",
+    }),
+    z.refine((flow) => flow.method !== "adaptive" || flow.schedule.kind === "constant", {
+      path: ["schedule"],
+      message: "must be constant with the adaptive method, which chooses its own steps",
+    }),
+    z.refine(({ layerFactors, weightDecay }) => weightDecay === 0 || (layerFactors.V > 0 && layerFactors.W > 0), {
+      path: ["weightDecay"],
+      message: "must be 0 where layerFactors freezes V or W: decay would move it",
+    }),
+  );
 export type FlowConfig = z.infer<typeof flowSchema>;
 /** What a caller writes: every field with a default may be left out. */
 export type FlowInput = z.input<typeof flowSchema>;

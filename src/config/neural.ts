@@ -1,6 +1,6 @@
-import { z } from "zod";
 import { denseShapeSchema } from "./dense.ts";
 import { EXPLICIT_METHODS } from "./ode.ts";
+import { z } from "./schema.ts";
 
 /** Families of functions of s in [0,1] that weights over depth are expanded in; definitions at {@link basisSchema}. */
 export const BASIS_KINDS = ["constant", "linear", "chebyshev", "fourier"] as const;
@@ -15,16 +15,18 @@ export type BasisKind = (typeof BASIS_KINDS)[number];
 export const basisSchema = z
   .strictObject({
     kind: z.enum(BASIS_KINDS),
-    count: z.int().min(1).describe("K, number of basis functions"),
+    count: z.int().check(z.minimum(1), z.describe("K, number of basis functions")),
   })
-  .refine(({ kind, count }) => kind !== "linear" || count >= 2, {
-    path: ["count"],
-    message: "must be at least 2 for a linear basis: a knot at each end",
-  })
-  .refine(({ kind, count }) => kind !== "fourier" || count % 2 === 1, {
-    path: ["count"],
-    message: "must be odd for a fourier basis: 1 and pairs of cosine and sine",
-  });
+  .check(
+    z.refine(({ kind, count }) => kind !== "linear" || count >= 2, {
+      path: ["count"],
+      message: "must be at least 2 for a linear basis: a knot at each end",
+    }),
+    z.refine(({ kind, count }) => kind !== "fourier" || count % 2 === 1, {
+      path: ["count"],
+      message: "must be odd for a fourier basis: 1 and pairs of cosine and sine",
+    }),
+  );
 export type Basis = z.infer<typeof basisSchema>;
 
 /** Methods of a neural ODE. */
@@ -37,14 +39,14 @@ export type NeuralMethod = (typeof NEURAL_METHODS)[number];
  *   V(s) = Σ_j φ_j(s) V_j,  W(s) = Σ_j φ_j(s) W_j,
  * with x in R^d, H in R^q, W_j in R^{m×q}, V_j in R^{q×m}, F in R^{d'}; s_m and s_q are the width factors.
  */
-export const neuralShapeSchema = denseShapeSchema.omit({ depth: true, beta: true });
+export const neuralShapeSchema = z.omit(denseShapeSchema, { depth: true, beta: true });
 export type NeuralShape = z.infer<typeof neuralShapeSchema>;
 
 /** How that equation is solved: the basis of the weights, and steps of equal length 1/N by an explicit method. */
 export const neuralSolverSchema = z.strictObject({
   basis: basisSchema,
-  method: z.enum(NEURAL_METHODS).default("rk4"),
-  steps: z.int().min(1).describe("N, number of steps from s = 0 to 1"),
+  method: z._default(z.enum(NEURAL_METHODS), "rk4"),
+  steps: z.int().check(z.minimum(1), z.describe("N, number of steps from s = 0 to 1")),
 });
 export type NeuralSolver = z.infer<typeof neuralSolverSchema>;
 

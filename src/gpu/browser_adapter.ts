@@ -22,5 +22,7 @@ export async function openBrowser(options: OpenBrowserOptions = {}): Promise<Gpu
     );
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance", ...options });
   if (!adapter) throw new DeviceError("no_adapter", "the browser found no WebGPU adapter on this machine");
-  return Gpu.open({ adapter, keepAlive: gpu, via: "browser" });
+  // A software adapter runs its workgroups on the processor's cores.
+  const parallelGroups = adapter.info.isFallbackAdapter ? globalThis.navigator.hardwareConcurrency : undefined;
+  return Gpu.open({ adapter, keepAlive: gpu, via: "browser", ...(parallelGroups && { parallelGroups }) });
 }

@@ -150,7 +150,7 @@ export class Gpu {
     const key = `${name} ${JSON.stringify(Object.entries(constants).sort())} ${part?.source ?? ""}`;
     let kernel = this.#kernels.get(key);
     if (!kernel) {
-      kernel = compileKernel(this.device, name, constants, part);
+      kernel = compileKernel(this.device, this.profile.subgroups, name, constants, part);
       this.#kernels.set(key, kernel);
     }
     return kernel;

@@ -1,21 +1,7 @@
 import type { KernelName } from "../plan/kernel_name.ts";
+import { type ShaderFacts, shaderFacts } from "./catalog.ts";
 import { KernelError } from "./errors.ts";
-import { SHADERS } from "./shaders.generated.ts";
 import { type Constants, type ShaderPart, specialise } from "./specialise.ts";
-
-export type Access = "read" | "read_write" | "uniform";
-
-/** What the generator read from a `.wgsl` file. */
-export interface ShaderFacts {
-  readonly source: string;
-  readonly entryPoint: string;
-  readonly bindings: readonly { readonly name: string; readonly index: number; readonly access: Access }[];
-  readonly params: readonly { readonly name: string; readonly offset: number; readonly type: "u32" | "i32" | "f32" }[];
-  readonly paramsBytes: number;
-  readonly subgroups: boolean;
-}
-
-export const CATALOG: Readonly<Record<KernelName, ShaderFacts>> = SHADERS;
 
 /** A compiled variant: one shader with its constants set. */
 export interface Kernel {
@@ -30,15 +16,20 @@ export interface Kernel {
 let nextId = 1;
 const COMPUTE = 4; // GPUShaderStage.COMPUTE
 
-/** @throws KernelError with the compiler's message and the numbered source; any such error is a bug of this library. */
+/**
+ * @param subgroups whether the kernel may use them; one that need not is then compiled from another text
+ * @throws KernelError with the compiler's message and the numbered source; any such error is a bug of this library.
+ */
 export async function compileKernel(
   device: GPUDevice,
+  subgroups: boolean,
   name: KernelName,
   constants: Constants,
   part?: ShaderPart,
 ): Promise<Kernel> {
-  const facts = CATALOG[name];
-  const code = specialise(facts.source, constants, part);
+  const facts = await shaderFacts(name);
+  const source = subgroups ? facts.source : (facts.withoutSubgroups ?? facts.source);
+  const code = specialise(source, constants, part);
   // What does not compile is thrown below; in a scope it does not count as a failure of the device.
   device.pushErrorScope("validation");
   const module = device.createShaderModule({ label: name, code });

@@ -16,7 +16,6 @@ import {
   type RecordPlan,
   type RecordShape,
 } from "../plan/ode_record.ts";
-import { requireDerivatives } from "./check_vjp.ts";
 import { SOLVE_STATUSES } from "./controllers.ts";
 import { type EnsembleBuffers, pick, readRows } from "./ensemble_buffers.ts";
 import { replayConstants, replayGroup, reversibleConstants } from "./ensemble_kernels.ts";
@@ -368,7 +367,10 @@ export async function requirePullback(gpu: Gpu, problem: EnsembleProblem, { fiel
       config.adjoint,
     );
   }
-  if (field.user) await requireDerivatives(gpu, field.user, problem);
+  if (field.user) {
+    const { requireDerivatives } = await import("./check_vjp.ts");
+    await requireDerivatives(gpu, field.user, problem);
+  }
 }
 
 /** @throws ConfigError for cotangents of a wrong length, or of what the solve does not save. */

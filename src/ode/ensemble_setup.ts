@@ -10,9 +10,8 @@ import {
 import type { Gpu } from "../gpu/device.ts";
 import type { ShaderPart } from "../gpu/specialise.ts";
 import type { EnsembleShape } from "../plan/ode.ts";
-import { requireDerivatives } from "./check_vjp.ts";
 import type { EnsembleProblem } from "./ensemble_types.ts";
-import { checkField, type FieldFunction, type FieldText } from "./field_source.ts";
+import type { FieldFunction, FieldText } from "./field_source.ts";
 import { FIELDS } from "./fields.ts";
 import type { Method } from "./method.ts";
 import { traitsOf } from "./method_constants.ts";
@@ -210,6 +209,8 @@ export async function resolveField(gpu: Gpu, field: EnsembleProblem["field"]): P
       autonomous: true,
     };
   }
+  // A page that solves built-in fields does not load the checks of a user's.
+  const { checkField } = await import("./field_source.ts");
   const user = await checkField(gpu, parse(fieldSchema, field, "field"));
   const { source, dimension, parameters, functions } = user;
   return {
@@ -232,6 +233,7 @@ export async function resolveField(gpu: Gpu, field: EnsembleProblem["field"]): P
 export async function requireJacobian(gpu: Gpu, problem: EnsembleProblem, { method, field }: Setup): Promise<void> {
   if (!traitsOf(method).implicit || !field.user?.functions.includes("jacobian")) return;
   const functions = field.user.functions.filter((name) => name !== "vector_field_vjp");
+  const { requireDerivatives } = await import("./check_vjp.ts");
   await requireDerivatives(gpu, { ...field.user, functions }, problem);
 }
 

@@ -11,9 +11,9 @@
 import type { Type } from "wgsl_reflect/types/index.js";
 import { FieldError, type SourcePlace } from "../config/errors.ts";
 import type { UserField } from "../config/ode.ts";
+import { shaderFacts, shadersOf } from "../gpu/catalog.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { compileErrors } from "../gpu/diagnostics.ts";
-import { CATALOG } from "../gpu/kernel.ts";
 import { type Constants, type ShaderPart, specialise } from "../gpu/specialise.ts";
 
 export type FieldFunction = keyof typeof FUNCTIONS;
@@ -92,7 +92,7 @@ export async function readField(field: UserField): Promise<FieldText> {
   if (!functions.includes("vector_field"))
     throw new FieldError(field.name, `must declare fn vector_field${FUNCTIONS.vector_field.text}`);
 
-  const reserved = kernelNames();
+  const reserved = await kernelNames();
   for (const { name, start } of declared)
     if (reserved.used.has(name) && !PROVIDED.includes(name) && !(FUNCTION_NAMES as string[]).includes(name))
       throw new FieldError(
@@ -124,7 +124,7 @@ export async function readField(field: UserField): Promise<FieldText> {
  */
 export async function compileField(gpu: Gpu, field: UserField, { source, functions }: FieldText): Promise<void> {
   const [constants, part] = evaluation(field, { source, functions });
-  const code = specialise(CATALOG["ode/evaluate"].source, constants, part);
+  const code = specialise((await shaderFacts("ode/evaluate")).source, constants, part);
   const before = code.split("\n").length - source.split("\n").length;
   const [error, ...others] = await compileErrors(gpu, field.name, code);
   if (!error) return;
@@ -299,11 +299,11 @@ interface KernelNames {
 
 let names: KernelNames | undefined;
 
-function kernelNames(): KernelNames {
+async function kernelNames(): Promise<KernelNames> {
   if (names) return names;
   const declared = new Set<string>();
   const used = new Set<string>();
-  for (const { source } of Object.values(CATALOG)) {
+  for (const { source } of Object.values(await shadersOf("ode"))) {
     if (!/\bfn vector_field\(/.test(source)) continue;
     const code = withoutComments(source);
     for (const { name } of declarations(withoutBodies(code))) declared.add(name);

@@ -1,0 +1,2 @@
+import "./style.css";
+import "./lab_app.ts";
