@@ -96,9 +96,17 @@ export class LiveChart extends LitElement {
     this.#plot = new uPlot(
       {
         ...this.#size(),
-        legend: { live: false },
+        legend: {
+          live: false,
+          // A line of its own kind for each series: colours repeat.
+          markers: {
+            width: 1,
+            fill: "transparent",
+            dash: (_, i) => (this.series[i - 1]?.dash ? "dashed" : "solid"),
+          },
+        },
         cursor: { y: false, drag: { x: false, y: false } },
-        scales: { x: { time: false }, y: { distr: this.log ? 3 : 1 } },
+        scales: { x: { time: false }, y: this.log ? { distr: 3 } : { range: linearRange } },
         axes: [
           { ...axis, label: this.xLabel, labelSize: 18, size: 34 },
           {
@@ -136,13 +144,27 @@ export class LiveChart extends LitElement {
   }
 }
 
+/** Room for a constant, such as V = 0 at the start, and for nothing yet. */
+function linearRange(_: uPlot, least: number | null, most: number | null): uPlot.Range.MinMax {
+  if (least === null || most === null) return [0, 1];
+  if (least === most) return [least - 0.5, most + 0.5];
+  return uPlot.rangeNum(least, most, 0.1, true);
+}
+
 /** With as many digits as tell it from the next tick, `step` away. */
 function tickText(value: number, step: number): string {
   if (value === 0) return "0";
   const size = Math.abs(value);
   if (size >= 1e4 || size < 1e-3)
     return value.toExponential(Math.max(0, digits(size) - digits(step))).replace("e+", "e");
-  return value.toFixed(Math.max(0, -digits(step)));
+  return value.toFixed(decimals(step));
+}
+
+/** Digits behind the point: 2 of 0.25. */
+function decimals(step: number): number {
+  let count = Math.max(0, -digits(step));
+  while (count < 8 && Math.abs(step * 10 ** count - Math.round(step * 10 ** count)) > 1e-6) count++;
+  return count;
 }
 
 /** Exponent of the leading digit. */

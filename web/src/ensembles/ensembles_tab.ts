@@ -1,8 +1,8 @@
 import { html, LitElement, nothing, type PropertyValues } from "lit";
 import { SOLVE_METHODS } from "../../../src/config/ode.ts";
 import type { Client } from "../client.ts";
+import { download } from "../download.ts";
 import type { DeviceReply } from "../protocol.ts";
-import { download } from "../training/export.ts";
 import "./ensembles.css";
 import { EXAMPLES } from "./examples.ts";
 import type { FieldProblem } from "./field_editor.ts";
@@ -112,9 +112,14 @@ export class EnsemblesTab extends LitElement {
   #choose(text: EnsembleText): void {
     this.text = withNames(text);
     this.notice = "";
-    this.dispatchEvent(new CustomEvent("link", { detail: linkOf(this.text) }));
     clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => this.#configure(), SETTLE_MS);
+    this.#settling = setTimeout(() => {
+      // Browsers refuse a page that changes its address with every move of a slider.
+      this.dispatchEvent(new CustomEvent("link", { detail: linkOf(this.text) }));
+      // What moves goes on moving.
+      this.#runWhenBuilt ||= this.status === "running";
+      this.#configure();
+    }, SETTLE_MS);
   }
 
   #set(values: Readonly<Record<string, string>>): void {
@@ -135,8 +140,6 @@ export class EnsemblesTab extends LitElement {
     this.#configured = wanted;
     this.wrongField = undefined;
     this.refused = "";
-    // What moves goes on moving.
-    this.#runWhenBuilt ||= this.status === "running";
     this.client.send("ensembles", { kind: "configure", choice: read.choice });
   }
 
@@ -397,6 +400,7 @@ export class EnsemblesTab extends LitElement {
 
   #reset(): void {
     this.#configured = "";
+    this.#runWhenBuilt = false;
     this.#configure();
   }
 

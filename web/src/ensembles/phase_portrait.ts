@@ -7,6 +7,8 @@ const MARGIN = { left: 58, right: 12, top: 10, bottom: 44 };
 const LARGEST_HEIGHT = 560;
 /** More pixels to a CSS pixel cost time and show no more. */
 const SHARPEST = 2;
+/** Of the picture, which is made anew 60 times a second. */
+const MOST_PIXELS = 700_000;
 /** CSS pixels that a label takes along its axis. */
 const LABEL = { x: 60, y: 40 };
 
@@ -30,6 +32,7 @@ export class PhasePortrait extends LitElement {
     this.#measure();
     this.requestUpdate();
   };
+  readonly #image = document.createElement("canvas");
   #told = "";
 
   constructor() {
@@ -72,15 +75,13 @@ export class PhasePortrait extends LitElement {
     const sharp = Math.min(SHARPEST, devicePixelRatio);
     const width = this.clientWidth;
     const height = Math.min(LARGEST_HEIGHT, Math.max(280, Math.round(0.62 * width)));
-    return {
-      sharp,
-      width,
-      height,
-      inside: {
-        width: Math.max(0, Math.floor((width - MARGIN.left - MARGIN.right) * sharp)),
-        height: Math.max(0, Math.floor((height - MARGIN.top - MARGIN.bottom) * sharp)),
-      },
+    const box = {
+      width: Math.max(0, width - MARGIN.left - MARGIN.right),
+      height: height - MARGIN.top - MARGIN.bottom,
     };
+    const fine = Math.min(sharp, Math.sqrt(MOST_PIXELS / Math.max(1, box.width * box.height)));
+    const pixels = { width: Math.floor(fine * box.width), height: Math.floor(fine * box.height) };
+    return { sharp, width, height, box, pixels };
   }
 
   #measure(): void {
@@ -89,7 +90,7 @@ export class PhasePortrait extends LitElement {
     const style = getComputedStyle(this);
     const colour = (name: string) => rgb(style.getPropertyValue(name).trim());
     const detail: Frame = {
-      ...this.#size().inside,
+      ...this.#size().pixels,
       colours: [colour("--page"), colour("--few"), colour("--many")],
     };
     const text = JSON.stringify(detail);
@@ -100,7 +101,7 @@ export class PhasePortrait extends LitElement {
 
   #draw(): void {
     if (this.clientWidth === 0) return;
-    const { sharp, width, height, inside } = this.#size();
+    const { sharp, width, height, ...size } = this.#size();
     const { canvas, picture } = this;
     const [across, down] = [Math.round(width * sharp), Math.round(height * sharp)];
     if (canvas.width !== across) canvas.width = across;
@@ -112,16 +113,16 @@ export class PhasePortrait extends LitElement {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.fillStyle = colour("--page");
     context.fillRect(0, 0, across, down);
-    const [left, top] = [Math.round(MARGIN.left * sharp), Math.round(MARGIN.top * sharp)];
-    if (picture && picture.width === inside.width && picture.height === inside.height)
-      context.putImageData(new ImageData(picture.pixels, picture.width, picture.height), left, top);
     context.setTransform(sharp, 0, 0, sharp, 0, 0);
-    const box = {
-      left: left / sharp,
-      top: top / sharp,
-      right: (left + inside.width) / sharp,
-      bottom: (top + inside.height) / sharp,
-    };
+    const { left, top } = MARGIN;
+    const box = { left, top, right: left + size.box.width, bottom: top + size.box.height };
+    if (picture) {
+      const { pixels, width: columns, height: rows } = picture;
+      if (this.#image.width !== columns) this.#image.width = columns;
+      if (this.#image.height !== rows) this.#image.height = rows;
+      this.#image.getContext("2d")!.putImageData(new ImageData(pixels, columns, rows), 0, 0);
+      context.drawImage(this.#image, left, top, size.box.width, size.box.height);
+    }
     context.strokeStyle = colour("--line");
     context.lineWidth = 1;
     context.strokeRect(box.left - 0.5, box.top - 0.5, box.right - box.left + 1, box.bottom - box.top + 1);

@@ -1,8 +1,8 @@
 import { html, LitElement, nothing, type PropertyValues } from "lit";
 import { formatBytes } from "../../../src/gpu/device.ts";
 import type { Client } from "../client.ts";
+import { download } from "../download.ts";
 import type { DeviceReply } from "../protocol.ts";
-import { download } from "../training/export.ts";
 import "./gpu.css";
 import {
   BENCH_CHOICES,
@@ -19,7 +19,7 @@ const CHOICES = {
   conformance: {
     label: "Conformance",
     values: CONFORMANCE_CHOICES,
-    titles: ["6 problems, 2 methods", "40 problems, 11 methods", "42 problems, 18 methods", "none"],
+    titles: ["6 problems, 2 methods", "41 problems, 11 methods", "42 problems, 18 methods", "none"],
   },
   bench: {
     label: "Benchmark",
@@ -169,6 +169,7 @@ export class GpuTab extends LitElement {
         <form class="axes" aria-label="What is run" @submit=${(event: Event) => event.preventDefault()}>
           ${this.#select("conformance", running)} ${this.#select("bench", running)}
         </form>
+        <p class="help">A training or an ensemble that runs meanwhile takes its share of the device: pause it first.</p>
         <div class="controls" role="group" aria-label="Run">
           <button class="primary" ?disabled=${!running && nothingChosen} @click=${() => (running ? this.client.send("gpu", { kind: "stop" }) : this.#start())}>
             ${running ? "Stop" : "Start"}

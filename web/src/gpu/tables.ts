@@ -6,6 +6,7 @@ import type { ConformanceResult, MethodRow } from "./protocol.ts";
 const HEADINGS = {
   methods: [
     "Method",
+    "Verdict",
     "Order",
     "Solves",
     "Unfinished",
@@ -13,11 +14,10 @@ const HEADINGS = {
     "worst",
     "DETEST: error over tolerance",
     "Other bits beside others",
-    "Verdict",
   ],
-  claims: ["Statement", "Measured", "Passes", "Verdict"],
+  claims: ["Statement", "Verdict", "Measured", "Passes"],
   ceilings: ["Ceiling", "Value", "Unit", "Quartiles", "How"],
-  kernels: ["Kernel", "Shape", "Check", "Time, µs", "Least time, µs", "bound by", "Share of the ceiling"],
+  kernels: ["Kernel", "Against float64", "Share of the ceiling", "Time, µs", "Least time, µs", "bound by"],
 };
 
 export function methodsTable(methods: readonly MethodRow[]) {
@@ -25,6 +25,7 @@ export function methodsTable(methods: readonly MethodRow[]) {
     "methods",
     methods.map((row) => [
       row.method,
+      verdict(row.verdict),
       number(row.order),
       row.solves,
       row.unfinished,
@@ -32,7 +33,6 @@ export function methodsTable(methods: readonly MethodRow[]) {
       row.worstWhere || "–",
       number(row.detest),
       row.compared === 0 ? "–" : `${row.different} of ${row.compared}`,
-      verdict(row.verdict),
     ]),
   );
 }
@@ -53,12 +53,12 @@ export function claimsTable(claims: readonly Claim[]) {
     "claims",
     claims.map(({ statement, measured, passes, verdict: said, note }) => [
       html`${statement}${note ? html`<br /><small>${note}</small>` : nothing}`,
+      verdict(said),
       number(measured),
       [
         ...(passes.min === undefined ? [] : [`≥ ${formatNumber(passes.min)}`]),
         ...(passes.max === undefined ? [] : [`≤ ${formatNumber(passes.max)}`]),
       ].join(", "),
-      verdict(said),
     ]),
     true,
   );
@@ -81,13 +81,12 @@ export function kernelsTable({ rows }: Table) {
   return table(
     "kernels",
     rows.map((row) => [
-      html`${row.kernel}<br /><small>${row.variant}</small>`,
-      row.shape,
-      verdict({ checked: "holds", failed: "fails" }[String(row.status)] ?? String(row.status)),
+      html`${row.kernel}<br /><small>${[row.variant, row.shape].filter((text) => text !== "").join("; ")}</small>`,
+      check(String(row.status)),
+      shareBar(row.share),
       number(row.median),
       number(row.floor),
       row.bound,
-      shareBar(row.share),
     ]),
     true,
   );
@@ -119,6 +118,12 @@ function shareBar(share: Cell | undefined) {
   if (typeof share !== "number") return "–";
   const percent = `${formatNumber(100 * share, 3)} %`;
   return html`<span class="share"><span style=${`width: ${Math.min(100, 100 * share).toFixed(1)}%`}></span></span>${percent}`;
+}
+
+/** Of a kernel against float64. */
+function check(status: string) {
+  if (status === "checked") return html`<span class="verdict smooth">equal</span>`;
+  return status === "failed" ? html`<span class="verdict ragged">differs</span>` : status;
 }
 
 function verdict(said: string) {

@@ -1,14 +1,5 @@
 import type { LiveChart } from "../live_chart.ts";
 
-export function download(name: string, content: Blob): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(content);
-  link.download = name;
-  link.click();
-  // The browser takes the content before the next task.
-  setTimeout(() => URL.revokeObjectURL(link.href));
-}
-
 const TITLE = 26;
 
 /** All charts in one picture, two a row, each under its heading. */

@@ -1,11 +1,12 @@
 import { html, LitElement, nothing, type PropertyValues } from "lit";
 import type { DeviceProfile } from "../../../src/plan/device_profile.ts";
 import type { Client } from "../client.ts";
+import { download } from "../download.ts";
 import type { LiveChart } from "../live_chart.ts";
 import type { DeviceReply } from "../protocol.ts";
 import "./config_form.ts";
 import { charts } from "./charts.ts";
-import { download, pictureOf } from "./export.ts";
+import { pictureOf } from "./export.ts";
 import { csvOf } from "./history.ts";
 import { deepestOf } from "./limits.ts";
 import { numbers } from "./numbers.ts";

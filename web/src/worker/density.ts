@@ -12,7 +12,11 @@ const WIDE_BELOW: readonly (readonly [points: number, pixels: number])[] = [
   [500, 3],
   [5000, 2],
 ];
-const LEVELS = 256;
+/** Less than this part of a point is not drawn. */
+const FAINTEST = 0.01;
+/** Steps of the colours, which follow 1 − exp(−level / LEVELS_PER_UNIT). */
+const LEVELS = 1024;
+const LEVELS_PER_UNIT = 128;
 
 /** Pictures of points by their density, which fades from one to the next; axes follow the points. */
 export class DensityPicture {
@@ -98,23 +102,24 @@ function colour(density: Float32Array, [none, few, many]: View["colours"]): Uint
   let sum = 0;
   let held = 0;
   for (const value of density) {
-    if (value < 0.01) continue;
+    if (value < FAINTEST) continue;
     sum += value;
     held++;
   }
   const rate = held > 0 ? (Math.LN2 * held) / sum : 0;
   const levels = new Uint8ClampedArray(4 * LEVELS);
   for (let level = 0; level < LEVELS; level++) {
-    const share = (2 * level) / (LEVELS - 1);
+    const share = 2 * (1 - Math.exp(-level / LEVELS_PER_UNIT));
     const [from, to, along] = share < 1 ? [none, few, share] : [few, many, share - 1];
     for (let i = 0; i < 3; i++) levels[4 * level + i] = from[i]! + along * (to[i]! - from[i]!);
     levels[4 * level + 3] = 255;
   }
   const words = new Uint32Array(levels.buffer);
   const pixels = new Uint32Array(density.length);
+  const scale = rate * LEVELS_PER_UNIT;
   for (let i = 0; i < density.length; i++) {
     const value = density[i]!;
-    pixels[i] = words[value < 0.01 ? 0 : Math.round((LEVELS - 1) * (1 - Math.exp(-rate * value)))]!;
+    pixels[i] = words[value < FAINTEST ? 0 : Math.min(LEVELS - 1, (scale * value) | 0)]!;
   }
   return new Uint8ClampedArray(pixels.buffer);
 }

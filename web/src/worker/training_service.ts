@@ -204,7 +204,8 @@ export class TrainingService {
     const { step, time, loss } = flow.state;
     const norms = await measure.depth(flow.recorder);
     const { depths, V, W } = await readEntries(stack);
-    if (performance.now() - slot.roughnessAt > ROUGHNESS_MS || !this.#running) {
+    const unknown = slot.roughness.V === null || slot.roughness.W === null;
+    if (unknown || performance.now() - slot.roughnessAt > ROUGHNESS_MS || !this.#running) {
       slot.roughness = await readRoughness(stack);
       slot.roughnessAt = performance.now();
     }

@@ -1,0 +1,9 @@
+/** Hands a file to the visitor. */
+export function download(name: string, content: Blob): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(content);
+  link.download = name;
+  link.click();
+  // The browser takes the content before the next task.
+  setTimeout(() => URL.revokeObjectURL(link.href));
+}
